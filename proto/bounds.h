@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Every named maximum of what is parsed, stored or sent. A length that comes
+ * from outside is compared with one of these before anything is allocated.
+ * Knows no module; a limit lives here so that both sides refuse the same things.
+ */
+#ifndef BOUNDS_H
+#define BOUNDS_H
+
+/* The version of everything two handsets say to each other; see sync.proto. */
+#define PROTOCOL_VERSION	1
+/* The version of saved machine state; see state.proto. */
+#define STATE_VERSION		1
+
+/* Memory */
+#define PAGE_SHIFT_4K		12
+#define PAGE_BYTES		4096u
+#define RAM_MIN_BYTES		(64ULL << 20)
+#define RAM_MAX_BYTES		(8ULL << 30)
+#define RAM_MAX_PAGES		(RAM_MAX_BYTES / PAGE_BYTES)
+#define VCPUS_MAX		8
+
+/* Names and texts */
+#define PERSONA_NAME_MAX	63	/* [a-z0-9][a-z0-9-]*, bytes without NUL */
+#define HANDSET_NAME_MAX	63	/* UTF-8, bytes without NUL */
+#define CMDLINE_MAX		2047	/* guest kernel command line, bytes */
+#define REASON_TEXT_MAX		511	/* a sentence for a person, bytes */
+#define FINGERPRINT_MAX		63	/* "SHA256:" and base64, bytes */
+#define BOOT_FILE_MAX_BYTES	(512ULL << 20)	/* kernel or initramfs */
+
+/* Messages between processes of one handset (ipc.h) */
+#define IPC_MAX_MSG		(96u << 10)	/* bytes of one datagram */
+#define IPC_MAX_FDS		4u
+
+/* Frames between handsets (frame.h) */
+#define FRAME_PAYLOAD_MAX	(256u << 10)	/* bytes */
+#define STATE_BLOB_MAX		(4u << 20)	/* saved machine state, bytes */
+#define STREAMS_MAX		16u		/* channels of one transfer */
+
+/* Peers */
+#define PEERS_MAX		256u
+#define PERSONAS_MAX		64u
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What every device is: a row of the one table (machine.c) that boot, save, load
+ * and stop walk alike. Knows no particular device.
+ */
+#ifndef DEV_H
+#define DEV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "state.pb-c.h"
+
+struct bus;
+struct event_base;
+struct gmem;
+struct machine;
+struct dev;
+
+/* What the guest asked of the whole machine. */
+enum machine_request { MACHINE_POWER_OFF, MACHINE_RESET };
+
+/* What a device may use; owned by the machine, outlives every device. */
+struct dev_env {
+	struct bus	*bus;
+	struct gmem	*gmem;
+	struct event_base *base;	/* main thread's loop */
+	/* Set an interrupt line's level. Any thread. */
+	void	(*irq_line)(void *arg, unsigned int gsi, bool level);
+	/* Wish to end the machine; returns at once. Any thread. */
+	void	(*request)(void *arg, enum machine_request what);
+	void	*arg;
+};
+
+/* A place in the guest's address space, from the table's row. */
+struct dev_place {
+	uint64_t	addr;		/* MMIO or port base */
+	unsigned int	gsi;
+};
+
+struct dev_ops {
+	const char	*kind;		/* "serial", "virtio-console" */
+	uint32_t	version;	/* of its state message */
+
+	/* Make a device in its power-on state and claim its regions. */
+	int	(*create)(struct dev **dp, const struct dev_env *env,
+		    const struct dev_place *place);
+	/* The vCPUs are parked and the bus locked; fill in `out`'s kind with
+	 * malloc'ed children (freed by the protobuf library). 0 or -errno. */
+	int	(*save)(struct dev *d, Persona__State__DeviceState *out);
+	/* Onto a freshly created device. Check everything first: the state may
+	 * come from a liar. 0, or -EINVAL with nothing applied. */
+	int	(*load)(struct dev *d, const Persona__State__DeviceState *in);
+	/* Give the guest's host-side input/output a stream, -1 to take it away
+	 * (NULL when the device has none). Takes the descriptor. */
+	int	(*attach)(struct dev *d, int stream_fd);
+	/* Quiesce host-side activity; returns when nothing is under way. */
+	void	(*stop)(struct dev *d);
+	void	(*free)(struct dev *d);
+};
+
+#endif

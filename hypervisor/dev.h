@@ -54,7 +54,12 @@ struct dev_ops {
 	/* Give the guest's host-side input/output a stream, -1 to take it away
 	 * (NULL when the device has none). Takes the descriptor. */
 	int	(*attach)(struct dev *d, int stream_fd);
-	/* Quiesce host-side activity; returns when nothing is under way. */
+	/* Let host-side activity (input from a console) begin or go on. A
+	 * device is created stopped. NULL: it has none. */
+	void	(*start)(struct dev *d);
+	/* Quiesce it; returns when nothing is under way. Until the next start
+	 * the device changes neither guest memory nor an interrupt line by
+	 * itself: what was saved stays true. NULL: it has none. */
 	void	(*stop)(struct dev *d);
 	void	(*free)(struct dev *d);
 };

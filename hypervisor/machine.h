@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The machine's devices: THE table, and the four walks over it (create, save,
- * load, stop). Knows device kinds only by their ops; knows no vCPU and no KVM.
+ * The machine's devices: THE table, and the walks over it (create, start,
+ * stop, save, load). Knows device kinds only by their ops; knows no vCPU and no KVM.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -12,6 +12,8 @@
 int	machine_new(struct machine **mp, const struct dev_env *env);
 void	machine_free(struct machine *m);
 
+/* Let the devices' host side go on; before the vCPUs run, each time. */
+void	machine_start(struct machine *m);
 /* Quiesce every device; the vCPUs are parked already. Save wants this first. */
 void	machine_stop(struct machine *m);
 

@@ -10,6 +10,7 @@ stream_set_ready(struct stream *s, stream_ready_fn *ready, void *arg)
 {
 	s->ready = ready;
 	s->ready_arg = arg;
+	s->ops->want(s, false);
 }
 
 void

@@ -36,7 +36,7 @@ struct stream {
 
 /*
  * Who is told when the stream can be read, or written after stream_want(true).
- * Reading is always wanted once set. Called from the event loop only, never
+ * Reading is always wanted once set; an earlier stream_want is forgotten. Called from the event loop only, never
  * from within stream_read or stream_write.
  */
 void	stream_set_ready(struct stream *s, stream_ready_fn *ready, void *arg);
@@ -63,7 +63,10 @@ void	stream_close(struct stream *s);
 
 struct event_base;
 
-/* Takes both descriptors (also on failure). 0 or -errno. */
+/*
+ * Takes both descriptors (also on failure) and makes them non-blocking. The
+ * process must ignore SIGPIPE: a pipe has no MSG_NOSIGNAL. 0 or -errno.
+ */
 int	stream_fd_open(struct stream **sp, struct event_base *base,
 	    int read_fd, int write_fd);
 

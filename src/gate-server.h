@@ -23,7 +23,10 @@ struct gate_stream {
 	int		gate_fd;	/* closing it (everywhere) ends the gate */
 };
 
-/* Takes all three descriptors and closes those it does not want. */
+/*
+ * Takes all three descriptors and closes those it does not want. Must not close
+ * the server.
+ */
 typedef void gate_stream_fn(void *arg, const struct gate_stream *gs);
 
 /*

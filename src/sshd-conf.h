@@ -31,8 +31,8 @@ int	sshd_conf_write(const struct sshd_conf *c, const char *const *keys,
 	    size_t n_keys);
 
 /*
- * The account name of our effective uid, which is the name the peer has to log
- * in as: an ordinary sshd serves no other. 0, -ENOENT when this uid has no
+ * The account name of our effective uid, which the peer has to log in as: an
+ * sshd that is not root's serves no other. 0, -ENOENT when this uid has no
  * account, -EINVAL when the name is not one that greeting_user_valid() takes.
  */
 int	sshd_conf_user(char *buf, size_t size);

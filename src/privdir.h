@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Whether only we (and root) can change what lies in a directory. Knows nothing
+ * of what is kept there.
+ */
+#ifndef PRIVDIR_H
+#define PRIVDIR_H
+
+/*
+ * The directory is ours and writable by nobody else, and nobody else can rename
+ * it away: each parent is root's or ours, and writable by others only if sticky.
+ * Symbolic links are followed first. 0, -EPERM (logged with the directory at
+ * fault), else -errno.
+ */
+int	privdir_check(const char *path);
+
+/*
+ * Replace <dir>/<name> by this text: written beside it, renamed over it, so that
+ * a reader sees the old one or the new one. mode as for open(2). 0 or -errno.
+ */
+int	privdir_write(const char *dir, const char *name, const char *text,
+	    unsigned int mode);
+
+#endif

@@ -15,6 +15,8 @@ struct bus;
 struct event_base;
 struct gmem;
 struct machine;
+
+/* One device. Each device's file completes this type for itself alone. */
 struct dev;
 
 /* What the guest asked of the whole machine. */
@@ -45,12 +47,15 @@ struct dev_ops {
 	/* Make a device in its power-on state and claim its regions. */
 	int	(*create)(struct dev **dp, const struct dev_env *env,
 		    const struct dev_place *place);
-	/* The vCPUs are parked and the bus locked; fill in `out`'s kind with
+	/* All below are called from the main thread with the bus locked.
+	 * save: the vCPUs are parked; fill in `out`'s kind with
 	 * malloc'ed children (freed by the protobuf library). 0 or -errno. */
 	int	(*save)(struct dev *d, Persona__State__DeviceState *out);
-	/* Onto a freshly created device. Check everything first: the state may
-	 * come from a liar. 0, or -EINVAL with nothing applied. */
-	int	(*load)(struct dev *d, const Persona__State__DeviceState *in);
+	/* Could this state be loaded? It may come from a liar, so everything
+	 * is looked at. 0, or -EINVAL. */
+	int	(*check)(struct dev *d, const Persona__State__DeviceState *in);
+	/* Take on what `check` has accepted, on a freshly created device. */
+	void	(*load)(struct dev *d, const Persona__State__DeviceState *in);
 	/* Give the guest's host-side input/output a stream, -1 to take it away
 	 * (NULL when the device has none). Takes the descriptor. */
 	int	(*attach)(struct dev *d, int stream_fd);
@@ -61,6 +66,7 @@ struct dev_ops {
 	 * the device changes neither guest memory nor an interrupt line by
 	 * itself: what was saved stays true. NULL: it has none. */
 	void	(*stop)(struct dev *d);
+	/* Give up everything, the claimed regions excepted: the bus goes too. */
 	void	(*free)(struct dev *d);
 };
 

@@ -28,6 +28,10 @@
 #define FINGERPRINT_MAX		63	/* "SHA256:" and base64, bytes */
 #define BOOT_FILE_MAX_BYTES	(512ULL << 20)	/* kernel or initramfs */
 
+/* Devices of a guest */
+#define CONSOLE_RING_BYTES	(64u << 10)	/* output kept for a late reader */
+#define VIRTQ_NUM_MAX		256u		/* descriptors in one virtqueue */
+
 /* Messages between processes of one handset (ipc.h) */
 #define IPC_MAX_MSG		(96u << 10)	/* bytes of one datagram */
 #define IPC_MAX_FDS		4u

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * SOCK_SEQPACKET to personad's control socket, by ipc.h. Blocking: a command
+ * has nothing else to do. Knows no request.
+ */
+#include "ctl-client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ipc.h"
+
+/* personad reads its control socket at once; this long means it is stuck. */
+#define SEND_TIMEOUT_MS 5000
+
+struct ctl_client {
+	int		fd;
+	struct ipc_msg	msg;
+};
+
+static int
+connect_socket(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd, r;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* A sentence for each way in which there can be nobody to talk to. */
+static int
+report_unreachable(const struct ctl *ctl, int r)
+{
+	const char *why = "";
+	char text[512];
+
+	switch (r) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		why = "personad is not running here, or uses another socket; "
+		    "start it with 'systemctl start personad' or 'personad', "
+		    "or name its socket with --socket";
+		break;
+	case -EACCES:
+	case -EPERM:
+		why = "you may not talk to this personad; be its owner, root, "
+		    "or a member of its group (personad.conf(5))";
+		break;
+	default:
+		why = strerror(-r);
+	}
+	snprintf(text, sizeof(text), "cannot reach personad at %s: %s",
+	    ctl->socket_path, why);
+	return ctl_report(ctl, CTL_UNREACHABLE, r, 0, text);
+}
+
+static int
+open_and_send(const struct ctl *ctl, const Persona__Control__Request *req,
+    struct ctl_client **cp)
+{
+	Persona__Control__ControlMessage m =
+	    PERSONA__CONTROL__CONTROL_MESSAGE__INIT;
+	struct ctl_client *c;
+	int r;
+
+	if ((c = malloc(sizeof(*c))) == NULL)
+		return -ENOMEM;
+	r = c->fd = connect_socket(ctl->socket_path);
+	if (r < 0)
+		goto out;
+	m.kind_case = PERSONA__CONTROL__CONTROL_MESSAGE__KIND_REQUEST;
+	/* The message is only read from; protobuf-c has no const members. */
+	m.request = (Persona__Control__Request *)(uintptr_t)req;
+	r = ipc_send(c->fd, &m.base, NULL, 0, SEND_TIMEOUT_MS);
+	if (r < 0)
+		goto out;
+	*cp = c;
+	return 0;
+out:
+	ctl_client_close(c);
+	return r;
+}
+
+int
+ctl_ask_quietly(struct ctl *ctl, const Persona__Control__Request *req,
+    struct ctl_client **cp)
+{
+	*cp = NULL;
+	return open_and_send(ctl, req, cp) < 0 ? CTL_UNREACHABLE : CTL_OK;
+}
+
+int
+ctl_ask(struct ctl *ctl, const Persona__Control__Request *req,
+    struct ctl_client **cp)
+{
+	int r;
+
+	*cp = NULL;
+	if ((r = open_and_send(ctl, req, cp)) < 0)
+		return report_unreachable(ctl, r);
+	return CTL_OK;
+}
+
+int
+ctl_client_fd(const struct ctl_client *c)
+{
+	return c->fd;
+}
+
+static int
+unpack_reply(const struct ipc_msg *msg, Persona__Control__Reply **reply)
+{
+	Persona__Control__ControlMessage *m;
+
+	m = persona__control__control_message__unpack(NULL, msg->len,
+	    msg->data);
+	if (m == NULL)
+		return -EPROTO;
+	if (m->kind_case != PERSONA__CONTROL__CONTROL_MESSAGE__KIND_REPLY) {
+		persona__control__control_message__free_unpacked(m, NULL);
+		return -EPROTO;
+	}
+	*reply = m->reply;
+	m->kind_case = PERSONA__CONTROL__CONTROL_MESSAGE__KIND__NOT_SET;
+	m->reply = NULL;
+	persona__control__control_message__free_unpacked(m, NULL);
+	return 1;
+}
+
+int
+ctl_next_reply(struct ctl_client *c, bool wait,
+    Persona__Control__Reply **reply, int *fd)
+{
+	struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
+	int r;
+
+	*reply = NULL;
+	if (fd != NULL)
+		*fd = -1;
+	while ((r = ipc_recv(c->fd, &c->msg)) == -EAGAIN && wait)
+		if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
+			return -errno;
+	if (r <= 0)
+		return r;
+	if ((r = unpack_reply(&c->msg, reply)) > 0 && fd != NULL)
+		*fd = ipc_take_fd(&c->msg, 0);
+	ipc_msg_fini(&c->msg);
+	return r;
+}
+
+void
+ctl_client_close(struct ctl_client *c)
+{
+	if (c == NULL)
+		return;
+	if (c->fd >= 0)
+		close(c->fd);
+	free(c);
+}
+
+int
+ctl_lost(const struct ctl *ctl, int r)
+{
+	if (r == -EPROTO)
+		return ctl_report(ctl, CTL_UNREACHABLE, r, 0,
+		    "personad answered in a way this personactl does not "
+		    "understand; are they the same version?");
+	return ctl_report(ctl, CTL_UNREACHABLE, r == 0 ? -EPIPE : r, 0,
+	    "personad ended before it had answered; running personas go on "
+	    "without it, start it again to reach them");
+}
+
+int
+ctl_refused(const struct ctl *ctl, const Persona__Control__Reply *reply)
+{
+	return ctl_report(ctl, CTL_FAILED, reply->error,
+	    reply->has_reason ? reply->reason : 0,
+	    reply->message != NULL ? reply->message : strerror(-reply->error));
+}
+
+int
+ctl_call(struct ctl *ctl, const Persona__Control__Request *req,
+    Persona__Control__Reply **out)
+{
+	Persona__Control__Reply *reply = NULL;
+	struct ctl_client *c = NULL;
+	int r, status;
+
+	if ((status = ctl_ask(ctl, req, &c)) != CTL_OK)
+		return status;
+	while ((r = ctl_next_reply(c, true, &reply, NULL)) > 0 && !reply->done)
+		persona__control__reply__free_unpacked(reply, NULL);
+	if (r <= 0)
+		status = ctl_lost(ctl, r);
+	else if (reply->error != 0)
+		status = ctl_refused(ctl, reply);
+	else if (out != NULL) {
+		*out = reply;
+		reply = NULL;
+	}
+	if (reply != NULL)
+		persona__control__reply__free_unpacked(reply, NULL);
+	ctl_client_close(c);
+	return status;
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The commands about personas of this handset: create, list, show, start, stop,
+ * kill, pause, resume, delete. Asks personad; knows no registry and no VMM.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bounds.h"
+#include "control.pb-c.h"
+#include "ctl-client.h"
+#include "ctl-json.h"
+#include "ctl-parse.h"
+#include "ctl-table.h"
+#include "ctl-text.h"
+#include "ctl.h"
+
+#define DEFAULT_RAM_BYTES (512ULL << 20)
+
+/* In the order of the numbers in control.proto. */
+static const struct {
+	const char	*word;		/* for programs */
+	const char	*text;		/* for people */
+} states[] = {
+	{ "stopped", "stopped" },
+	{ "running", "running" },
+	{ "paused", "paused" },
+	{ "sending", "running, being moved away" },
+	{ "receiving", "arriving" },
+	{ "released", "given away, not yet confirmed" },
+	{ "crashed", "crashed" },
+	{ "moved", "moved away" },
+};
+
+#define N_STATES (sizeof(states) / sizeof(states[0]))
+
+static const char *
+state_word(int state)
+{
+	return (size_t)state < N_STATES ? states[state].word : "unknown";
+}
+
+static const char *
+state_text(int state)
+{
+	return (size_t)state < N_STATES ? states[state].text : "unknown";
+}
+
+/* --- questions that name a persona and want only a yes ---------------------- */
+
+static int
+call_and_say(struct ctl *ctl, const Persona__Control__Request *req)
+{
+	int status = ctl_call(ctl, req, NULL);
+
+	return status == CTL_OK ? ctl_done(ctl) : status;
+}
+
+/*
+ * Requests that are nothing but a Name share one shape: all of them are pointers
+ * in the same union, told apart by the case.
+ */
+static int
+name_request(struct ctl *ctl, int argc, char **argv,
+    Persona__Control__Request__WhatCase what)
+{
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
+	const char *arg;
+	int status;
+
+	if ((status = ctl_no_options(ctl, argc, argv)) != CTL_OK ||
+	    (status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
+		return status;
+	name.name = (char *)(uintptr_t)arg;
+	req.what_case = what;
+	req.start = &name;
+	return call_and_say(ctl, &req);
+}
+
+int
+ctl_start(struct ctl *ctl, int argc, char **argv)
+{
+	return name_request(ctl, argc, argv,
+	    PERSONA__CONTROL__REQUEST__WHAT_START);
+}
+
+int
+ctl_kill(struct ctl *ctl, int argc, char **argv)
+{
+	return name_request(ctl, argc, argv,
+	    PERSONA__CONTROL__REQUEST__WHAT_KILL);
+}
+
+int
+ctl_pause(struct ctl *ctl, int argc, char **argv)
+{
+	return name_request(ctl, argc, argv,
+	    PERSONA__CONTROL__REQUEST__WHAT_PAUSE);
+}
+
+int
+ctl_resume(struct ctl *ctl, int argc, char **argv)
+{
+	return name_request(ctl, argc, argv,
+	    PERSONA__CONTROL__REQUEST__WHAT_RESUME);
+}
+
+int
+ctl_stop(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option own[] = {
+		CTL_COMMON_OPTIONS,
+		{ "timeout", required_argument, NULL, 't' },
+		{ 0 }
+	};
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	Persona__Control__Stop stop = PERSONA__CONTROL__STOP__INIT;
+	const char *arg, *why;
+	uint64_t timeout_s;
+	int c, status;
+
+	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
+		if (c == '?')
+			return CTL_USAGE;
+		if (parse_number(optarg, 0, 3600, &timeout_s, &why) < 0)
+			return ctl_usage(ctl, "--timeout %s: %s", optarg, why);
+		stop.has_timeout_ms = true;
+		stop.timeout_ms = (uint32_t)timeout_s * 1000;
+	}
+	if ((status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
+		return status;
+	stop.name = (char *)(uintptr_t)arg;
+	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_STOP;
+	req.stop = &stop;
+	return call_and_say(ctl, &req);
+}
+
+int
+ctl_delete(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option own[] = {
+		CTL_COMMON_OPTIONS,
+		{ "yes", no_argument, NULL, 'y' },
+		{ 0 }
+	};
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
+	const char *arg;
+	bool yes = false;
+	int c, status;
+
+	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
+		if (c == '?')
+			return CTL_USAGE;
+		yes = true;
+	}
+	if ((status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
+		return status;
+	if (!yes && !ctl_confirm("Delete persona %s and its image from this "
+	    "handset?", arg))
+		return ctl_fail(ctl, "%s was not deleted", arg);
+	name.name = (char *)(uintptr_t)arg;
+	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_DELETE;
+	req.delete_ = &name;
+	return call_and_say(ctl, &req);
+}
+
+/* --- create ------------------------------------------------------------------ */
+
+struct create_args {
+	Persona__Control__Create	msg;
+	char				*kernel;	/* absolute; ours */
+	char				*initrd;
+};
+
+/* personad has another working directory than the person who types. */
+static int
+take_file(struct ctl *ctl, const char *path, char **absolute)
+{
+	free(*absolute);
+	if ((*absolute = realpath(path, NULL)) == NULL)
+		return ctl_fail(ctl, "%s: %s", path, strerror(errno));
+	return CTL_OK;
+}
+
+static int
+take_create_option(struct ctl *ctl, int c, struct create_args *a)
+{
+	const char *why = NULL;
+	uint64_t cpus;
+
+	switch (c) {
+	case 'k':
+		return take_file(ctl, optarg, &a->kernel);
+	case 'i':
+		return take_file(ctl, optarg, &a->initrd);
+	case 'a':
+		a->msg.cmdline = optarg;
+		if (strlen(optarg) > CMDLINE_MAX)
+			return ctl_usage(ctl, "--append: a kernel command "
+			    "line has at most %d bytes", CMDLINE_MAX);
+		return CTL_OK;
+	case 'm':
+		if (parse_ram(optarg, &a->msg.ram_bytes, &why) < 0)
+			return ctl_usage(ctl, "--memory %s: %s", optarg, why);
+		return CTL_OK;
+	case 'c':
+		if (parse_number(optarg, 1, VCPUS_MAX, &cpus, &why) < 0)
+			return ctl_usage(ctl, "--cpus %s: a persona has 1 to "
+			    "%d processors", optarg, VCPUS_MAX);
+		a->msg.vcpus = (uint32_t)cpus;
+		return CTL_OK;
+	case 'u':
+		a->msg.cpu_baseline = optarg;
+		return CTL_OK;
+	case 's':
+		a->msg.has_start = a->msg.start = true;
+		return CTL_OK;
+	default:
+		return CTL_USAGE;
+	}
+}
+
+static int
+create_from_options(struct ctl *ctl, int argc, char **argv,
+    struct create_args *a)
+{
+	static const struct option own[] = {
+		CTL_COMMON_OPTIONS,
+		{ "kernel", required_argument, NULL, 'k' },
+		{ "initrd", required_argument, NULL, 'i' },
+		{ "append", required_argument, NULL, 'a' },
+		{ "memory", required_argument, NULL, 'm' },
+		{ "cpus", required_argument, NULL, 'c' },
+		{ "cpu", required_argument, NULL, 'u' },
+		{ "start", no_argument, NULL, 's' },
+		{ 0 }
+	};
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	const char *name;
+	int c, status;
+
+	a->msg.ram_bytes = DEFAULT_RAM_BYTES;
+	a->msg.vcpus = 1;
+	while ((c = ctl_option(ctl, argc, argv, own)) != -1)
+		if ((status = take_create_option(ctl, c, a)) != CTL_OK)
+			return status;
+	if ((status = ctl_persona_argument(ctl, argc, argv, &name)) != CTL_OK)
+		return status;
+	if (a->kernel == NULL)
+		return ctl_usage(ctl, "--kernel is missing: what shall %s "
+		    "boot?", name);
+	a->msg.name = (char *)(uintptr_t)name;
+	a->msg.kernel = a->kernel;
+	a->msg.initrd = a->initrd;
+	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CREATE;
+	req.create = &a->msg;
+	return call_and_say(ctl, &req);
+}
+
+int
+ctl_create(struct ctl *ctl, int argc, char **argv)
+{
+	struct create_args a = { .msg = PERSONA__CONTROL__CREATE__INIT };
+	int status = create_from_options(ctl, argc, argv, &a);
+
+	free(a.kernel);
+	free(a.initrd);
+	return status;
+}
+
+/* --- list and show ----------------------------------------------------------- */
+
+static void
+persona_json(struct json *j, const char *key,
+    const Persona__Control__PersonaInfo *p)
+{
+	json_object(j, key);
+	json_string(j, "name", p->name);
+	json_string(j, "id", p->id);
+	json_string(j, "state", state_word((int)p->state));
+	json_u64(j, "ram_bytes", p->ram_bytes);
+	json_u64(j, "vcpus", p->vcpus);
+	json_string(j, "cpu_baseline", p->cpu_baseline);
+	json_u64(j, "tenure", p->tenure);
+	if (p->cmdline != NULL)
+		json_string(j, "cmdline", p->cmdline);
+	if (p->has_vmm_pid)
+		json_i64(j, "vmm_pid", p->vmm_pid);
+	if (p->last_end != NULL)
+		json_string(j, "last_end", p->last_end);
+	if (p->moved_to != NULL)
+		json_string(j, "moved_to", p->moved_to);
+	if (p->has_throttle_percent)
+		json_u64(j, "throttle_percent", p->throttle_percent);
+	if (p->has_created_unix_s)
+		json_u64(j, "created_unix_s", p->created_unix_s);
+	json_end(j);
+}
+
+static int
+list_json(const Persona__Control__Reply *reply)
+{
+	struct json j;
+
+	json_begin(&j, stdout);
+	json_bool(&j, "ok", true);
+	json_array(&j, "personas");
+	for (size_t i = 0; i < reply->n_personas; i++)
+		persona_json(&j, NULL, reply->personas[i]);
+	json_end(&j);
+	return json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
+}
+
+static int
+list_table(const Persona__Control__Reply *reply)
+{
+	static const char *const headings[] = { "NAME", "STATE", "MEMORY",
+	    "CPUS", "WHERE" };
+	struct table *t;
+	char size[32];
+	int r = -ENOMEM;
+
+	if (reply->n_personas == 0) {
+		puts("No personas here yet; 'personactl create --help' says "
+		    "how to make one.");
+		return CTL_OK;
+	}
+	if ((t = table_new(headings, 5)) != NULL) {
+		for (size_t i = 0; i < reply->n_personas; i++) {
+			const Persona__Control__PersonaInfo *p =
+			    reply->personas[i];
+
+			text_size(size, sizeof(size), p->ram_bytes);
+			table_cell(t, p->name);
+			table_cell(t, state_text((int)p->state));
+			table_cell(t, size);
+			table_cellf(t, "%u", p->vcpus);
+			table_cell(t, p->moved_to != NULL ? p->moved_to :
+			    "here");
+		}
+		r = table_print(t, stdout);
+	}
+	table_free(t);
+	return r == 0 ? CTL_OK : CTL_FAILED;
+}
+
+int
+ctl_list(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option own[] = {
+		CTL_COMMON_OPTIONS,
+		{ "names", no_argument, NULL, 'n' },
+		{ 0 }
+	};
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	Persona__Control__List list = PERSONA__CONTROL__LIST__INIT;
+	Persona__Control__Reply *reply;
+	bool names = false;
+	int c, status;
+
+	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
+		if (c == '?')
+			return CTL_USAGE;
+		names = true;
+	}
+	if ((status = ctl_arguments(ctl, argc, argv, 0, 0, NULL)) != CTL_OK)
+		return status;
+	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_LIST;
+	req.list = &list;
+	if ((status = ctl_call(ctl, &req, &reply)) != CTL_OK)
+		return status;
+	if (ctl->json)
+		status = list_json(reply);
+	else if (!names)
+		status = list_table(reply);
+	else
+		for (size_t i = 0; i < reply->n_personas; i++)
+			puts(reply->personas[i]->name);
+	persona__control__reply__free_unpacked(reply, NULL);
+	return status;
+}
+
+static void
+show_line(const char *label, const char *text)
+{
+	char *printable = text_printable(text);
+
+	printf("%-14s %s\n", label, printable != NULL ? printable : "?");
+	free(printable);
+}
+
+static void
+show_text(const Persona__Control__PersonaInfo *p)
+{
+	char text[64];
+
+	show_line("persona", p->name);
+	show_line("id", p->id);
+	show_line("state", state_text((int)p->state));
+	if (p->moved_to != NULL)
+		show_line("moved to", p->moved_to);
+	text_size(text, sizeof(text), p->ram_bytes);
+	show_line("memory", text);
+	printf("%-14s %u, %s\n", "processors", p->vcpus, p->cpu_baseline);
+	printf("%-14s %llu\n", "tenure", (unsigned long long)p->tenure);
+	if (p->cmdline != NULL)
+		show_line("command line", p->cmdline);
+	if (p->has_vmm_pid)
+		printf("%-14s %d\n", "persona-vmm", p->vmm_pid);
+	if (p->has_throttle_percent && p->throttle_percent > 0)
+		printf("%-14s by %u %%, so that its move can finish\n",
+		    "slowed", (unsigned int)p->throttle_percent);
+	if (p->last_end != NULL)
+		show_line("last ended", p->last_end);
+	if (p->has_created_unix_s) {
+		time_t t = (time_t)p->created_unix_s;
+		struct tm tm;
+
+		if (localtime_r(&t, &tm) != NULL && strftime(text,
+		    sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+			show_line("created", text);
+	}
+}
+
+int
+ctl_show(struct ctl *ctl, int argc, char **argv)
+{
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
+	Persona__Control__Reply *reply;
+	const char *arg;
+	struct json j;
+	int status;
+
+	if ((status = ctl_no_options(ctl, argc, argv)) != CTL_OK ||
+	    (status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
+		return status;
+	name.name = (char *)(uintptr_t)arg;
+	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_SHOW;
+	req.show = &name;
+	if ((status = ctl_call(ctl, &req, &reply)) != CTL_OK)
+		return status;
+	if (reply->n_personas == 0) {
+		status = ctl_fail(ctl, "there is no persona '%s' here", arg);
+	} else if (ctl->json) {
+		json_begin(&j, stdout);
+		json_bool(&j, "ok", true);
+		persona_json(&j, "persona", reply->personas[0]);
+		status = json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
+	} else {
+		show_text(reply->personas[0]);
+	}
+	persona__control__reply__free_unpacked(reply, NULL);
+	return status;
+}

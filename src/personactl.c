@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * personactl: one table of commands and what they all have in common. Knows
+ * nothing of what a command asks or prints; that is one file per group.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bounds.h"
+#include "ctl-json.h"
+#include "ctl-parse.h"
+#include "ctl-text.h"
+#include "ctl.h"
+#include "reason.h"
+
+/* Each row has a section in personactl(1) and a word in the completion. */
+static const struct ctl_command commands[] = {
+	{ "doctor", "", "say whether this handset can run personas",
+	    NULL,
+	    "Works without personad too, and then says what it could not check."
+	    "\nExits with 1 when something must be mended first.",
+	    ctl_doctor },
+	{ "create", "PERSONA --kernel FILE", "make a new persona",
+	    "  -k, --kernel FILE     what to boot: bzImage, vmlinux or small ELF\n"
+	    "  -i, --initrd FILE     initial RAM file system\n"
+	    "  -a, --append TEXT     kernel command line\n"
+	    "  -m, --memory SIZE     64M to 8G (default 512M)\n"
+	    "  -c, --cpus N          1 to 8 (default 1)\n"
+	    "      --cpu BASELINE    x86-64-v1 to -v4 (default x86-64-v2)\n"
+	    "      --start           start it at once\n",
+	    "The files are copied; the persona does not need the originals.",
+	    ctl_create },
+	{ "list", "", "list the personas of this handset",
+	    "      --names           only the names, one a line\n", NULL,
+	    ctl_list },
+	{ "show", "PERSONA", "show everything known about a persona",
+	    NULL, NULL, ctl_show },
+	{ "start", "PERSONA", "start a persona that is not running",
+	    NULL, NULL, ctl_start },
+	{ "stop", "PERSONA", "stop a persona as by its power switch",
+	    "  -t, --timeout SECONDS how long it may take (default 5)\n",
+	    NULL, ctl_stop },
+	{ "kill", "PERSONA", "end a persona that does not answer",
+	    NULL, NULL, ctl_kill },
+	{ "pause", "PERSONA", "hold a persona still",
+	    NULL, NULL, ctl_pause },
+	{ "resume", "PERSONA", "let a paused persona go on",
+	    NULL, NULL, ctl_resume },
+	{ "console", "PERSONA", "talk to a persona's console",
+	    "      --virtio          the virtio console, not the serial line\n",
+	    "Ctrl-] then '.' or 'q' leaves; Ctrl-] twice sends one Ctrl-].\n"
+	    "With --json each piece of output is an object a line.",
+	    ctl_console },
+	{ "delete", "PERSONA", "delete a persona from this handset",
+	    "  -y, --yes             do not ask\n", NULL, ctl_delete },
+	{ "peers", "", "list the handsets seen or paired",
+	    "      --names           only the names, one a line\n", NULL,
+	    ctl_peers },
+	{ "pair", "[PEER]", "trust another handset",
+	    "  -t, --timeout SECONDS without PEER: how long to wait\n",
+	    "Without PEER, waits for the other handset to begin. Both show six\n"
+	    "digits; answer yes (on standard input) only where they are the same.",
+	    ctl_pair },
+	{ "unpair", "PEER", "trust another handset no longer",
+	    NULL, NULL, ctl_unpair },
+	{ "move", "PERSONA PEER", "move a running persona to another handset",
+	    "  -b, --budget MS       longest pause to aim at (default 100)\n"
+	    "  -r, --bandwidth RATE  use no more than this, such as 200Mbit\n"
+	    "  -d, --detach          do not stay to watch\n",
+	    "Ctrl-C cancels the move, the persona goes on running here; a second\n"
+	    "Ctrl-C leaves without waiting to hear so.",
+	    ctl_move },
+	{ "status", "[PERSONA]", "show the moves under way",
+	    "  -f, --follow          stay until the end\n", NULL, ctl_status },
+	{ "cancel", "PERSONA", "cancel a move",
+	    NULL, NULL, ctl_cancel },
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+#define COMMON_HELP							\
+	"  -S, --socket PATH     personad's control socket\n"		\
+	"      --json            answer in JSON, an object a line\n"	\
+	"  -h, --help            say this\n"
+
+static void
+print_help(void)
+{
+	fputs("usage: personactl [OPTIONS] COMMAND [ARGUMENTS]\n\n", stdout);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		printf("  %-8s %-22s %s\n", commands[i].name,
+		    commands[i].args, commands[i].summary);
+	fputs("\noptions, before or after the command:\n" COMMON_HELP
+	    "  -V, --version         say which version this is\n"
+	    "\n'personactl COMMAND --help' says more; so does personactl(1).\n",
+	    stdout);
+}
+
+static void
+print_command_help(const struct ctl_command *c)
+{
+	printf("usage: personactl %s%s%s [OPTIONS]\n%c%s.\n", c->name,
+	    *c->args != '\0' ? " " : "", c->args,
+	    c->summary[0] - 'a' + 'A', c->summary + 1);
+	if (c->more != NULL)
+		printf("%s\n", c->more);
+	printf("\n%s" COMMON_HELP, c->options != NULL ? c->options : "");
+}
+
+int
+ctl_usage(const struct ctl *ctl, const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	ctl_report(ctl, CTL_USAGE, -EINVAL, 0, n < 0 ? "wrong usage" : text);
+	if (n >= 0)
+		free(text);
+	if (!ctl->json)
+		fprintf(stderr, "'personactl%s%s --help' says how.\n",
+		    ctl->command != NULL ? " " : "",
+		    ctl->command != NULL ? ctl->command->name : "");
+	return CTL_USAGE;
+}
+
+int
+ctl_fail(const struct ctl *ctl, const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	ctl_report(ctl, CTL_FAILED, 0, 0, n < 0 ? "out of memory" : text);
+	if (n >= 0)
+		free(text);
+	return CTL_FAILED;
+}
+
+int
+ctl_report(const struct ctl *ctl, enum ctl_exit status, int error,
+    uint32_t reason, const char *message)
+{
+	char *text;
+
+	if (ctl->json) {
+		struct json j;
+
+		json_begin(&j, stdout);
+		json_bool(&j, "ok", false);
+		json_string(&j, "message", message);
+		if (error != 0)
+			json_string(&j, "error", strerrorname_np(-error));
+		if (reason != 0)
+			json_string(&j, "reason", reason_word(reason));
+		(void)json_finish(&j);
+		return status;
+	}
+	text = text_printable(message);
+	fprintf(stderr, "personactl: %s\n", text != NULL ? text : "failed");
+	free(text);
+	return status;
+}
+
+int
+ctl_done(const struct ctl *ctl)
+{
+	struct json j;
+
+	if (!ctl->json)
+		return CTL_OK;
+	json_begin(&j, stdout);
+	json_bool(&j, "ok", true);
+	return json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
+}
+
+bool
+ctl_confirm(const char *fmt, ...)
+{
+	char line[16] = "";
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs(" [y/N] ", stderr);
+	fflush(stderr);
+	if (fgets(line, sizeof(line), stdin) == NULL)
+		return false;
+	line[strcspn(line, "\r\n")] = '\0';
+	return strcasecmp(line, "y") == 0 || strcasecmp(line, "yes") == 0;
+}
+
+static int
+set_socket(struct ctl *ctl, const char *path)
+{
+	if (*path == '\0')
+		return ctl_usage(ctl, "--socket wants a path");
+	ctl->socket_path = path;
+	return CTL_OK;
+}
+
+int
+ctl_option(struct ctl *ctl, int argc, char **argv, const struct option *own)
+{
+	char letters[64] = ":S:jh";
+	size_t n = strlen(letters);
+
+	for (const struct option *o = own; o->name != NULL; o++)
+		if (o->val < 128 && strchr("Sjh", o->val) == NULL) {
+			letters[n++] = (char)o->val;
+			if (o->has_arg == required_argument)
+				letters[n++] = ':';
+		}
+	letters[n] = '\0';
+	for (;;) {
+		int c = getopt_long(argc, argv, letters, own, NULL);
+
+		switch (c) {
+		case 'S':
+			if (set_socket(ctl, optarg) != CTL_OK)
+				return '?';
+			break;
+		case 'j':
+			ctl->json = true;
+			break;
+		case 'h':
+			print_command_help(ctl->command);
+			exit(CTL_OK);
+		case ':':
+			ctl_usage(ctl, "option '%s' wants a value",
+			    argv[optind - 1]);
+			return '?';
+		case '?':
+			ctl_usage(ctl, "'%s' is not an option of '%s'",
+			    argv[optind - 1], ctl->command->name);
+			return '?';
+		default:
+			return c;
+		}
+	}
+}
+
+int
+ctl_no_options(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option own[] = { CTL_COMMON_OPTIONS, { 0 } };
+
+	return ctl_option(ctl, argc, argv, own) == -1 ? CTL_OK : CTL_USAGE;
+}
+
+int
+ctl_arguments(struct ctl *ctl, int argc, char **argv, int min, int max,
+    const char **pos)
+{
+	int n = argc - optind;
+
+	for (int i = 0; i < max; i++)
+		pos[i] = i < n ? argv[optind + i] : NULL;
+	if (n < min)
+		return ctl_usage(ctl, "'%s' wants %s", ctl->command->name,
+		    ctl->command->args);
+	if (n > max)
+		return ctl_usage(ctl, "'%s' is one argument too many",
+		    argv[optind + max]);
+	return CTL_OK;
+}
+
+int
+ctl_persona_argument(struct ctl *ctl, int argc, char **argv, const char **name)
+{
+	const char *why;
+	int status;
+
+	if ((status = ctl_arguments(ctl, argc, argv, 1, 1, name)) != CTL_OK)
+		return status;
+	if (parse_persona_name(*name, &why) < 0)
+		return ctl_usage(ctl, "'%s' cannot be a persona: %s", *name,
+		    why);
+	return CTL_OK;
+}
+
+static const struct ctl_command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* Options before the command. -1 to go on, else the exit status. */
+static int
+global_options(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option own[] = {
+		CTL_COMMON_OPTIONS,
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 }
+	};
+
+	for (;;) {
+		/* '+': the first word that is no option is the command. */
+		switch (getopt_long(argc, argv, "+:S:jhV", own, NULL)) {
+		case -1:
+			return -1;
+		case 'S':
+			if (set_socket(ctl, optarg) != CTL_OK)
+				return CTL_USAGE;
+			break;
+		case 'j':
+			ctl->json = true;
+			break;
+		case 'h':
+			print_help();
+			return CTL_OK;
+		case 'V':
+			printf("personactl %s (protocol %d)\n",
+			    PACKAGE_VERSION, PROTOCOL_VERSION);
+			return CTL_OK;
+		default:
+			return ctl_usage(ctl, "'%s' is not understood",
+			    argv[optind - 1]);
+		}
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl ctl = { .socket_path = getenv("PERSONA_SOCKET") };
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	opterr = 0;
+	if (ctl.socket_path == NULL || *ctl.socket_path == '\0')
+		ctl.socket_path = PERSONA_RUNTIMEDIR "/control.sock";
+	if ((status = global_options(&ctl, argc, argv)) >= 0)
+		return status;
+	if (optind == argc)
+		return ctl_usage(&ctl, "which command?");
+	ctl.command = find_command(argv[optind]);
+	if (ctl.command == NULL)
+		return ctl_usage(&ctl, "there is no command '%s'",
+		    argv[optind]);
+	argc -= optind;
+	argv += optind;
+	optind = 0;	/* makes getopt start over, with the command's table */
+	status = ctl.command->run(&ctl, argc, argv);
+	if (fflush(stdout) != 0 && status == CTL_OK)
+		status = CTL_FAILED;
+	return status;
+}

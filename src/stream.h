@@ -52,7 +52,8 @@ ssize_t	stream_write(struct stream *s, const void *buf, size_t len);
 
 /*
  * Bytes written but not yet taken by the peer's kernel, as far as this side can
- * tell (socket queue and our own buffers); -ENOTSUP when it cannot.
+ * tell (socket queue and our own buffers); -ENOTSUP when it cannot. Channels of
+ * one SSH session share a socket: each reports all of its queue.
  */
 int64_t	stream_unsent(struct stream *s);
 
@@ -95,7 +96,11 @@ struct ssh_config {
 typedef void ssh_done_fn(void *arg, int r, const char *why,
 	    struct stream **streams, size_t n);
 
-/* Begin; everything in cfg is copied. The callback comes once, from the loop. */
+/*
+ * Begin; everything in cfg is copied. 0, and the callback comes once, from the
+ * loop; or -errno, and it never comes: -EINVAL for a malformed key or address,
+ * -ENETUNREACH and the like when the kernel knows at once.
+ */
 int	ssh_connect(struct ssh_conn **cp, struct event_base *base,
 	    const struct ssh_config *cfg, ssh_done_fn *done, void *arg);
 

@@ -252,11 +252,11 @@ run(struct console *k, const char *name)
 
 	if ((k->signals = catch_signals()) < 0)
 		return ctl_fail(k->ctl, "signalfd: %s", strerror(errno));
-	if (!k->ctl->json)
-		fprintf(stderr, "Connected to %s. Ctrl-] then '.' leaves.\n",
-		    name);
 	if ((r = make_raw(k)) < 0)
 		return ctl_fail(k->ctl, "the terminal: %s", strerror(-r));
+	if (!k->ctl->json)
+		fprintf(stderr, "Connected to %s. Ctrl-] then '.' leaves.\r\n",
+		    name);
 	while (k->end == NULL)
 		step(k);
 	flush_input(k);

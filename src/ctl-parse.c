@@ -13,7 +13,7 @@
 #include "ctl-text.h"
 
 /*
- * Decimal digits from *s, which moves behind them. Unlike strtoull(3) this takes
+ * Decimal digits from *s, which moves behind them (also when they are too many). Unlike strtoull(3) this takes
  * no sign, no space and no other base.
  */
 static int
@@ -21,16 +21,17 @@ take_digits(const char **s, uint64_t *out)
 {
 	const char *p = *s;
 	uint64_t v = 0;
+	int r = 0;
 
 	if (*p < '0' || *p > '9')
 		return -EINVAL;
 	for (; *p >= '0' && *p <= '9'; p++)
 		if (__builtin_mul_overflow(v, 10, &v) ||
 		    __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
-			return -ERANGE;
+			r = -ERANGE;
 	*s = p;
 	*out = v;
-	return 0;
+	return r;
 }
 
 /* The power of `base` that a K, M or G stands for; *s moves behind it. */

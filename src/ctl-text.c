@@ -141,7 +141,8 @@ text_size(char *out, size_t size, uint64_t bytes)
 		v /= 1024;
 		u++;
 	}
-	if (u == 0 || v >= 99.95 || v - (double)(uint64_t)v < 0.05)
+	/* One decimal, unless it would be a nought or beside the point. */
+	if (u == 0 || v >= 99.95 || (uint64_t)(v * 10 + 0.5) % 10 == 0)
 		snprintf(out, size, "%.0f %s", v, units[u]);
 	else
 		snprintf(out, size, "%.1f %s", v, units[u]);

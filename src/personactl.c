@@ -243,8 +243,12 @@ ctl_option(struct ctl *ctl, int argc, char **argv, const struct option *own)
 			    argv[optind - 1]);
 			return '?';
 		case '?':
-			ctl_usage(ctl, "'%s' is not an option of '%s'",
-			    argv[optind - 1], ctl->command->name);
+			if (optopt != 0 && optopt < 128)
+				ctl_usage(ctl, "'-%c' is not an option of '%s'",
+				    optopt, ctl->command->name);
+			else
+				ctl_usage(ctl, "'%s' is not an option of '%s'",
+				    argv[optind - 1], ctl->command->name);
 			return '?';
 		default:
 			return c;

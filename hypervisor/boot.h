@@ -35,8 +35,10 @@ struct boot_config {
 
 /*
  * Recognise the file, place it, its initramfs, command line, memory map and ACPI
- * tables, fill *entry. 0, or -ENOEXEC/-E2BIG/-EIO... with a sentence in *why
- * (static) for whoever gave the file.
+ * tables, fill *entry. The memory must be fresh: what a file calls zero is not
+ * written. Both descriptors are regular files, read from their start. 0, or
+ * -ENOEXEC/-E2BIG/-EIO... with a sentence in *why (static) for whoever gave the
+ * file.
  */
 int	boot_load(struct gmem *g, const struct boot_config *c,
 	    struct boot_entry *entry, const char **why);

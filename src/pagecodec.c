@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Zero pages, deltas and LZ4: the codecs below the page records. The one place
+ * that knows LZ4; knows no guest, no digest, no record.
+ */
+#include "pagecodec.h"
+
+#include <errno.h>
+#include <lz4.h>
+#include <lz4hc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+
+/* Equal bytes between two changes that are cheaper sent than skipped. */
+#define DELTA_MERGE	4u
+#define SAMPLES		256u
+/* So many different values among the samples are likely to be noise. */
+#define SAMPLES_DENSE	135u
+
+struct page_packer {
+	void	*fast;
+	void	*high;
+};
+
+bool
+page_is_zero(const uint8_t *page)
+{
+	uint64_t w[8];
+
+	for (size_t i = 0; i < PAGE_BYTES; i += sizeof(w)) {
+		memcpy(w, page + i, sizeof(w));
+		if ((w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] |
+		    w[7]) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+page_is_dense(const uint8_t *page)
+{
+	uint64_t seen[4] = { 0, 0, 0, 0 };
+	char trial[LZ4_COMPRESSBOUND(PAGE_BYTES)];
+	int different = 0;
+
+	/* An odd step visits every alignment. */
+	for (size_t i = 0, at = 0; i < SAMPLES; i++, at += 15)
+		seen[page[at % PAGE_BYTES] >> 6] |=
+		    (uint64_t)1 << (page[at % PAGE_BYTES] & 63);
+	for (int i = 0; i < 4; i++)
+		different += __builtin_popcountll(seen[i]);
+	if (different < (int)SAMPLES_DENSE)
+		return false;
+	/* Many values, but perhaps in a pattern; on noise this is quick. */
+	return LZ4_compress_default((const char *)page, trial,
+	    (int)PAGE_BYTES, (int)(PAGE_BYTES - PAGE_BYTES / 16)) == 0;
+}
+
+/* --- deltas ----------------------------------------------------------------- */
+
+/* The first byte at or after `at` that differs (or is equal, if !differs). */
+static size_t
+run_end(const uint8_t *a, const uint8_t *b, size_t at, bool differs)
+{
+	if (differs)
+		for (; at + 8 <= PAGE_BYTES; at += 8)
+			if (bytes_get64(a + at) != bytes_get64(b + at))
+				break;
+	while (at < PAGE_BYTES && (a[at] != b[at]) != differs)
+		at++;
+	return at;
+}
+
+/* The end of a change that begins at `at`, small equal runs included. */
+static size_t
+change_end(const uint8_t *base, const uint8_t *page, size_t at)
+{
+	for (;;) {
+		size_t end = run_end(base, page, at, false);
+		size_t next = run_end(base, page, end, true);
+
+		if (next == PAGE_BYTES || next - end > DELTA_MERGE)
+			return end;
+		at = next;
+	}
+}
+
+size_t
+page_delta_encode(const uint8_t *base, const uint8_t *page, uint8_t *out,
+    size_t max)
+{
+	size_t done = 0, n = 0, from;
+
+	while ((from = run_end(base, page, done, true)) < PAGE_BYTES) {
+		size_t end = change_end(base, page, from);
+
+		if (n + 2 * (size_t)VARINT32_MAX + (end - from) > max)
+			return 0;
+		n += bytes_put_varint(out + n, (uint32_t)(from - done));
+		n += bytes_put_varint(out + n, (uint32_t)(end - from));
+		memcpy(out + n, page + from, end - from);
+		n += end - from;
+		done = end;
+	}
+	return n;
+}
+
+int
+page_delta_apply(uint8_t *page, const uint8_t *body, size_t len)
+{
+	struct bytes_in in = { .at = body, .end = body + len };
+	size_t at = 0;
+
+	while (bytes_left(&in) > 0) {
+		uint32_t skip = bytes_take_varint(&in);
+		uint32_t n = bytes_take_varint(&in);
+		const uint8_t *p;
+
+		if (in.bad || skip > PAGE_BYTES - at ||
+		    n > PAGE_BYTES - at - skip)
+			return -EPROTO;
+		if ((p = bytes_take(&in, n)) == NULL)
+			return -EPROTO;
+		memcpy(page + at + skip, p, n);
+		at += skip + n;
+	}
+	return 0;
+}
+
+/* --- LZ4 -------------------------------------------------------------------- */
+
+int
+page_packer_new(struct page_packer **pp)
+{
+	struct page_packer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->fast = malloc((size_t)LZ4_sizeofState());
+	p->high = malloc((size_t)LZ4_sizeofStateHC());
+	if (p->fast == NULL || p->high == NULL) {
+		page_packer_free(p);
+		return -ENOMEM;
+	}
+	*pp = p;
+	return 0;
+}
+
+void
+page_packer_free(struct page_packer *p)
+{
+	if (p == NULL)
+		return;
+	free(p->fast);
+	free(p->high);
+	free(p);
+}
+
+size_t
+page_pack_bound(size_t n_pages)
+{
+	return (size_t)LZ4_compressBound((int)(n_pages * PAGE_BYTES));
+}
+
+size_t
+page_pack(struct page_packer *p, int effort, const uint8_t *pages,
+    size_t n_pages, uint8_t *out, size_t room)
+{
+	const char *src = (const char *)pages;
+	int len = (int)(n_pages * PAGE_BYTES), n;
+
+	if (effort == PAGE_EFFORT_FAST)
+		n = LZ4_compress_fast_extState(p->fast, src, (char *)out, len,
+		    (int)room, 1);
+	else
+		n = LZ4_compress_HC_extStateHC(p->high, src, (char *)out, len,
+		    (int)room, effort);
+	/* Less than a thirty-second saved is not worth unpacking. */
+	return n <= 0 || n > len - len / 32 ? 0 : (size_t)n;
+}
+
+int
+page_unpack(const uint8_t *packed, size_t len, uint8_t *pages, size_t n_pages)
+{
+	int want = (int)(n_pages * PAGE_BYTES);
+
+	if (len > FRAME_PAYLOAD_MAX || n_pages > PAGE_BATCH_MAX)
+		return -EPROTO;
+	return LZ4_decompress_safe((const char *)packed, (char *)pages,
+	    (int)len, want) == want ? 0 : -EPROTO;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Applies page records to memory. Trusts no number in them: page numbers, counts
+ * and lengths are checked before use, and LZ4 writes into a scratch of ours.
+ */
+#include "pagedecode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "digest.h"
+#include "pagecodec.h"
+#include "region.h"
+
+struct decoder {
+	struct region		*region;
+	struct digest_tree	*tree;
+	uint64_t		pages;
+	uint64_t		zeroes_left;	/* of this payload */
+	uint8_t			scratch[PAGE_BATCH_MAX * PAGE_BYTES];
+};
+
+int
+decoder_new(struct decoder **dp, struct region *region,
+    struct digest_tree *tree)
+{
+	struct decoder *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return -ENOMEM;
+	d->region = region;
+	d->tree = tree;
+	*dp = d;
+	return 0;
+}
+
+void
+decoder_free(struct decoder *d)
+{
+	free(d);
+}
+
+uint64_t
+decoder_pages(const struct decoder *d)
+{
+	return d->pages;
+}
+
+static void
+write_page(struct decoder *d, uint64_t pfn, const uint8_t *page)
+{
+	struct digest digest;
+
+	digest_page(&digest, page);
+	memcpy(region_page(d->region, pfn), page, PAGE_BYTES);
+	digest_tree_set(d->tree, pfn, &digest);
+	d->pages++;
+}
+
+/* `count` pages from pfn on lie within the region. */
+static bool
+range_ok(const struct decoder *d, uint64_t pfn, uint64_t count)
+{
+	return pfn < d->region->n_pages && count <= d->region->n_pages - pfn;
+}
+
+static int
+apply_zero(struct decoder *d, struct bytes_in *in)
+{
+	uint32_t pfn = bytes_take_varint(in), count = bytes_take_varint(in);
+	const struct digest *zero = digest_tree_zero(d->tree);
+
+	/* A page is named once a payload; more is only there to keep us busy. */
+	if (in->bad || !range_ok(d, pfn, count) || count > d->zeroes_left)
+		return -EPROTO;
+	d->zeroes_left -= count;
+	for (uint32_t i = 0; i < count; i++) {
+		/* Never written is zero already, and stays a hole. */
+		if (digest_equal(digest_tree_get(d->tree, pfn + i), zero))
+			continue;
+		memset(region_page(d->region, pfn + i), 0, PAGE_BYTES);
+		digest_tree_set(d->tree, pfn + i, zero);
+		d->pages++;
+	}
+	return 0;
+}
+
+static int
+apply_known(struct decoder *d, struct bytes_in *in)
+{
+	uint32_t pfn = bytes_take_varint(in), source = bytes_take_varint(in);
+
+	if (in->bad || !range_ok(d, pfn, 1) || !range_ok(d, source, 1) ||
+	    pfn == source)
+		return -EPROTO;
+	memcpy(region_page(d->region, pfn), region_page(d->region, source),
+	    PAGE_BYTES);
+	digest_tree_set(d->tree, pfn, digest_tree_get(d->tree, source));
+	d->pages++;
+	return 0;
+}
+
+static int
+apply_delta(struct decoder *d, struct bytes_in *in)
+{
+	uint32_t pfn = bytes_take_varint(in), len;
+	const uint8_t *base = bytes_take(in, PAGE_BASE_BYTES), *body;
+	int r;
+
+	len = bytes_take_varint(in);
+	body = bytes_take(in, len);
+	if (in->bad || !range_ok(d, pfn, 1) || len > PAGE_BYTES)
+		return -EPROTO;
+	if (memcmp(digest_tree_get(d->tree, pfn)->b, base,
+	    PAGE_BASE_BYTES) != 0)
+		return -EBADMSG;
+	memcpy(d->scratch, region_page(d->region, pfn), PAGE_BYTES);
+	if ((r = page_delta_apply(d->scratch, body, len)) == 0)
+		write_page(d, pfn, d->scratch);
+	return r;
+}
+
+static int
+apply_lz4(struct decoder *d, struct bytes_in *in)
+{
+	uint32_t count = bytes_take_varint(in), pfns[PAGE_BATCH_MAX], len;
+	const uint8_t *packed;
+	uint64_t next = 0;
+	int r;
+
+	if (in->bad || count == 0 || count > PAGE_BATCH_MAX)
+		return -EPROTO;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t pfn = next + bytes_take_varint(in);
+
+		if (in->bad || !range_ok(d, pfn, 1))
+			return -EPROTO;
+		pfns[i] = (uint32_t)pfn;
+		next = pfn + 1;
+	}
+	len = bytes_take_varint(in);
+	if ((packed = bytes_take(in, len)) == NULL)
+		return -EPROTO;
+	if ((r = page_unpack(packed, len, d->scratch, count)) < 0)
+		return r;
+	for (uint32_t i = 0; i < count; i++)
+		write_page(d, pfns[i], d->scratch + i * (size_t)PAGE_BYTES);
+	return 0;
+}
+
+static int
+apply_raw(struct decoder *d, struct bytes_in *in)
+{
+	uint32_t pfn = bytes_take_varint(in), count = bytes_take_varint(in);
+
+	if (in->bad || !range_ok(d, pfn, count))
+		return -EPROTO;
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *page = bytes_take(in, PAGE_BYTES);
+
+		if (page == NULL)
+			return -EPROTO;
+		write_page(d, pfn + i, page);
+	}
+	return 0;
+}
+
+int
+decoder_apply(struct decoder *d, const uint8_t *payload, size_t len)
+{
+	static int (*const forms[])(struct decoder *, struct bytes_in *) = {
+		[PAGE_ZERO] = apply_zero,
+		[PAGE_KNOWN] = apply_known,
+		[PAGE_DELTA] = apply_delta,
+		[PAGE_LZ4] = apply_lz4,
+		[PAGE_RAW] = apply_raw,
+	};
+	struct bytes_in in = { .at = payload, .end = payload + len };
+	int r = 0;
+
+	d->zeroes_left = d->region->n_pages;
+	while (r == 0 && bytes_left(&in) > 0) {
+		uint8_t form = bytes_take8(&in);
+
+		if (form == 0 || form >= sizeof(forms) / sizeof(forms[0]))
+			return -EPROTO;
+		r = forms[form](d, &in);
+	}
+	return r;
+}

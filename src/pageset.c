@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Bitmaps of pages and their heat. Knows no guest, no content, no time.
+ */
+#include "pageset.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bounds.h"
+
+#define WORD_BITS 64u
+
+int
+pageset_init(struct pageset *s, uint64_t n_pages)
+{
+	memset(s, 0, sizeof(*s));
+	if (n_pages == 0 || n_pages > RAM_MAX_PAGES)
+		return -EINVAL;
+	s->n_pages = n_pages;
+	s->n_words = (n_pages + WORD_BITS - 1) / WORD_BITS;
+	s->words = calloc(s->n_words, sizeof(*s->words));
+	return s->words != NULL ? 0 : -ENOMEM;
+}
+
+void
+pageset_fini(struct pageset *s)
+{
+	free(s->words);
+	s->words = NULL;
+}
+
+/* The bits of the last word that stand for pages. */
+static uint64_t
+word_mask(const struct pageset *s, uint64_t w)
+{
+	uint64_t rest = s->n_pages % WORD_BITS;
+
+	return w + 1 == s->n_words && rest != 0 ?
+	    ((uint64_t)1 << rest) - 1 : UINT64_MAX;
+}
+
+void
+pageset_fill(struct pageset *s)
+{
+	for (uint64_t w = 0; w < s->n_words; w++)
+		s->words[w] = word_mask(s, w);
+	s->count = s->n_pages;
+}
+
+bool
+pageset_test(const struct pageset *s, uint64_t pfn)
+{
+	return (s->words[pfn / WORD_BITS] >> pfn % WORD_BITS & 1) != 0;
+}
+
+void
+pageset_set(struct pageset *s, uint64_t pfn)
+{
+	s->count += !pageset_test(s, pfn);
+	s->words[pfn / WORD_BITS] |= (uint64_t)1 << pfn % WORD_BITS;
+}
+
+void
+pageset_clear(struct pageset *s, uint64_t pfn)
+{
+	s->count -= pageset_test(s, pfn);
+	s->words[pfn / WORD_BITS] &= ~((uint64_t)1 << pfn % WORD_BITS);
+}
+
+uint64_t
+pageset_next(const struct pageset *s, uint64_t from)
+{
+	uint64_t w = from / WORD_BITS, bits;
+
+	if (from >= s->n_pages)
+		return s->n_pages;
+	bits = s->words[w] & UINT64_MAX << from % WORD_BITS;
+	while (bits == 0) {
+		if (++w == s->n_words)
+			return s->n_pages;
+		bits = s->words[w];
+	}
+	return w * WORD_BITS + (uint64_t)__builtin_ctzll(bits);
+}
+
+void
+pageset_swap(struct pageset *a, struct pageset *b)
+{
+	struct pageset t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+int
+pageheat_init(struct pageheat *h, uint64_t n_pages)
+{
+	h->n_pages = n_pages;
+	h->heat = calloc(n_pages, 1);
+	return h->heat != NULL ? 0 : -ENOMEM;
+}
+
+void
+pageheat_fini(struct pageheat *h)
+{
+	free(h->heat);
+	h->heat = NULL;
+}
+
+void
+pageheat_age(struct pageheat *h)
+{
+	for (uint64_t i = 0; i < h->n_pages; i++)
+		h->heat[i] /= 2;
+}
+
+static void
+absorb_page(uint64_t pfn, struct pageheat *heat, struct pageset *todo,
+    struct pageset *next)
+{
+	if (heat->heat[pfn] < UINT8_MAX)
+		heat->heat[pfn]++;
+	if (pageset_test(todo, pfn)) {
+		if (!pageheat_is_hot(heat, pfn))
+			return;
+		pageset_clear(todo, pfn);
+	}
+	pageset_set(next, pfn);
+}
+
+uint64_t
+pageset_absorb(uint64_t *dirty, struct pageheat *heat, struct pageset *todo,
+    struct pageset *next)
+{
+	uint64_t found = 0;
+
+	for (uint64_t w = 0; w < todo->n_words; w++) {
+		uint64_t bits;
+
+		if (__atomic_load_n(&dirty[w], __ATOMIC_RELAXED) == 0)
+			continue;
+		bits = __atomic_exchange_n(&dirty[w], 0, __ATOMIC_ACQ_REL);
+		bits = le64toh(bits) & word_mask(todo, w);
+		for (; bits != 0; bits &= bits - 1, found++)
+			absorb_page(w * WORD_BITS +
+			    (uint64_t)__builtin_ctzll(bits), heat, todo, next);
+	}
+	return found;
+}

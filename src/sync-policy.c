@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * When to stop the guest. Pure arithmetic over what each round showed.
+ */
+#include "sync-policy.h"
+
+#include <string.h>
+
+#define NS			1000000000ULL
+#define MS			1000000ULL
+/* Before anything of ours was measured; two fsyncs are most of it. */
+#define OVERHEAD_NS		(25 * MS)
+#define STATE_BYTES		(24u << 10)
+/* Telling personad, parking the vCPUs: pages are dirtied until then. */
+#define STOP_LATENCY_NS		(5 * MS)
+/* Shrinking by less than this is the floor. */
+#define SHRINKS_PERCENT		85u
+/* A last round that costs this little is not worth another. */
+#define FLOOR_NS		(2 * MS)
+#define ROUNDS_MAX		40u
+#define STUCK_THROTTLE		2u	/* rounds until the next step */
+#define STUCK_GIVE_UP		12u
+
+static const unsigned int steps[] = { 20, 40, 60, 75, 85, 92, 96 };
+
+void
+policy_init(struct policy *p, uint64_t budget_ns, bool may_throttle)
+{
+	memset(p, 0, sizeof(*p));
+	p->budget_ns = budget_ns;
+	p->overhead_ns = OVERHEAD_NS;
+	p->state_bytes = STATE_BYTES;
+	p->may_throttle = may_throttle;
+}
+
+static uint64_t
+wire_ns(uint64_t bytes, uint64_t rate)
+{
+	if (rate == 0)
+		rate = 1;
+	/* Far more than any budget is enough to know. */
+	if (bytes / rate > 3600)
+		return 3600 * NS;
+	return bytes * 1000 / rate * MS + bytes * 1000 % rate * MS / rate;
+}
+
+/* Pages dirtied during the next `ns`, at the pace of this round. */
+static uint64_t
+pages_in(const struct policy_round *r, uint64_t ns)
+{
+	uint64_t interval_us = r->interval_ns / 1000 + 1;
+	uint64_t n = r->dirty_pages * (ns / 1000 + 1) / interval_us + 1;
+
+	return r->hot_pages > 0 && n > r->hot_pages ? r->hot_pages : n;
+}
+
+/* The next step above, 0 when there is none. */
+static unsigned int
+next_step(const struct policy *p)
+{
+	for (unsigned int i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (steps[i] > p->throttle)
+			return steps[i];
+	return 0;
+}
+
+/* It does not get smaller, and it does not fit. */
+static enum policy_verdict
+decide_stuck(struct policy *p)
+{
+	unsigned int step = p->may_throttle ? next_step(p) : 0;
+
+	p->stuck++;
+	if (step > 0 && p->stuck >= STUCK_THROTTLE) {
+		p->throttle = step;
+		p->stuck = 0;
+		return POLICY_THROTTLE;
+	}
+	return step == 0 && p->stuck >= STUCK_GIVE_UP ?
+	    POLICY_GIVE_UP : POLICY_CONTINUE;
+}
+
+enum policy_verdict
+policy_decide(struct policy *p, const struct policy_round *r)
+{
+	uint64_t now_ns, last_pages, last_ns;
+	bool shrinks;
+
+	/* This round's pages are sent with the guest running ... */
+	now_ns = wire_ns(r->dirty_pages * r->page_cost / 256 + r->inflight,
+	    r->rate);
+	/* ... and what it dirties meanwhile is what the blackout carries. */
+	last_pages = pages_in(r, now_ns + STOP_LATENCY_NS + r->rtt_ns);
+	last_ns = wire_ns(last_pages * r->page_cost / 256 + p->state_bytes,
+	    r->rate);
+	p->projected_ns = p->overhead_ns + last_ns + r->rtt_ns * 2;
+	shrinks = p->rounds == 0 ||
+	    now_ns < p->last_cost_ns * SHRINKS_PERCENT / 100;
+	p->last_cost_ns = now_ns;
+	p->rounds++;
+	if (p->projected_ns <= p->budget_ns) {
+		p->stuck = 0;
+		return shrinks && now_ns > FLOOR_NS &&
+		    p->rounds < ROUNDS_MAX ? POLICY_CONTINUE : POLICY_STOP;
+	}
+	if (shrinks) {
+		p->stuck = 0;
+		return POLICY_CONTINUE;
+	}
+	return decide_stuck(p);
+}

@@ -1,0 +1,698 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The source's state machine. Which pages and in which form is rounds.c's, when
+ * to stop is sync-policy.c's, how frames travel is bundle.c's.
+ */
+#include "sync-send.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bounds.h"
+#include "bundle.h"
+#include "log.h"
+#include "pagecodec.h"
+#include "reason.h"
+#include "region.h"
+#include "rounds.h"
+#include "sync-policy.h"
+
+#define MS			1000000ULL
+#define NS			1000000000ULL
+#define HARVEST_NS		(100 * MS)	/* while a round lasts */
+#define PROGRESS_NS		(200 * MS)
+#define SLICE_NS		(4 * MS)	/* encoding, before others run */
+#define SLICE_PAGES		64u		/* between looks at the clock */
+#define SETTLE_GROUPS		16u		/* a tick */
+#define GOODBYE_NS		(500 * MS)	/* for last words to leave */
+#define DRAINED_NS		(2 * MS)	/* of the link's time, at most */
+#define FINISH_MS		150u		/* from the stop to the end */
+/* Faster links than these (bytes a second) leave no time for more effort. */
+#define FAST_LINK		((uint64_t)80 << 20)
+#define RATE_GUESS		((uint64_t)4 << 20)	/* too little was sent */
+#define MEDIUM_LINK		((uint64_t)40 << 20)
+
+struct sync_send {
+	const struct sync_send_ops *ops;
+	void			*arg;
+	enum sync_state		state;
+	struct bundle		*bundle;
+	struct rounds		*rounds;
+	struct policy		policy;
+	char			name[PERSONA_NAME_MAX + 1];
+	uint64_t		ram_pages;
+	uint64_t		tenure;		/* the one it will have */
+	uint8_t			*offer;		/* packed SyncMessage */
+	size_t			offer_len;
+	/* harvests */
+	bool			harvest_pending, logging;
+	uint64_t		harvested_ns, round_ns;
+	bool			round_over;	/* waiting for its harvest */
+	bool			last_live;	/* POLICY_STOP: then drain */
+	/* the stop */
+	uint8_t			*machine;	/* saved state, until sent */
+	size_t			machine_len;
+	struct digest		machine_digest;
+	uint64_t		stopped_at_ns;
+	bool			final_harvested, root_sent;
+	/* figures */
+	uint64_t		guess_bytes;
+	uint64_t		progress_ns;
+	/* the end */
+	bool			ending, link_dead;
+	uint64_t		ending_ns;
+	uint32_t		reason;
+	char			text[REASON_TEXT_MAX + 1];
+};
+
+static uint64_t
+now_ns(const struct sync_send *s)
+{
+	return s->ops->now_ns(s->arg);
+}
+
+static void
+enter(struct sync_send *s, enum sync_state state)
+{
+	log_debug("persona %s: sending: %s -> %s", s->name,
+	    sync_state_name(s->state), sync_state_name(state));
+	s->state = state;
+}
+
+/* Over, for this reason; the owner is told once last words have left. */
+static void
+finish(struct sync_send *s, uint32_t reason, const char *text)
+{
+	if (s->ending)
+		return;
+	s->ending = true;
+	s->ending_ns = now_ns(s);
+	s->reason = reason;
+	sync_copy_text(s->text, sizeof(s->text), reason, text);
+	if (s->policy.throttle > 0) {
+		s->policy.throttle = 0;
+		s->ops->throttle(s->arg, 0);
+	}
+	s->ops->again(s->arg);
+}
+
+/* Over by our own doing: the peer is told why. */
+static void
+give_up(struct sync_send *s, uint32_t reason, const char *text)
+{
+	if (s->ending)
+		return;
+	if (!s->link_dead)
+		(void)sync_say_cancel(s->bundle, reason, text);
+	finish(s, reason, text);
+}
+
+static void
+give_up_r(struct sync_send *s, int r)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "sending failed: %s", strerror(-r));
+	give_up(s, REASON_INTERNAL, text);
+}
+
+static void
+ask_harvest(struct sync_send *s, bool start)
+{
+	if (s->harvest_pending)
+		return;
+	s->harvest_pending = true;
+	s->ops->harvest(s->arg, start);
+}
+
+/* --- rounds ----------------------------------------------------------------- */
+
+static void
+say_round(struct sync_send *s)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Round round = PERSONA__SYNC__ROUND__INIT;
+	struct sync_progress p;
+
+	sync_send_progress(s, &p);
+	round.round = p.round;
+	round.pages = p.pages_left;
+	round.has_rate = 1;
+	round.rate = p.rate;
+	round.has_eta_ms = 1;
+	round.eta_ms = p.eta_ms;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ROUND;
+	m.round = &round;
+	(void)sync_say(s->bundle, &m);
+}
+
+static void
+begin_copy(struct sync_send *s)
+{
+	enter(s, SYNC_COPY);
+	s->round_ns = now_ns(s);
+	s->guess_bytes = rounds_guess_bytes(s->rounds);
+	say_round(s);
+	s->ops->again(s->arg);
+}
+
+/* The round is sent and what was dirtied meanwhile is known: what now? */
+static void
+next_round(struct sync_send *s)
+{
+	uint64_t now = now_ns(s), rate = bundle_rate(s->bundle);
+	struct policy_round round = {
+		.dirty_pages = rounds_pages_next(s->rounds),
+		.interval_ns = now - s->round_ns,
+		.page_cost = rounds_page_cost(s->rounds),
+		.rate = rate > 0 ? rate : RATE_GUESS,
+		.rtt_ns = bundle_rtt_ns(s->bundle),
+		.inflight = bundle_unacked(s->bundle),
+	};
+	enum policy_verdict verdict = policy_decide(&s->policy, &round);
+
+	log_debug("persona %s: round %u: %llu pages left, %llu ms projected "
+	    "stop, %llu KiB/s", s->name, rounds_number(s->rounds),
+	    (unsigned long long)round.dirty_pages,
+	    (unsigned long long)(s->policy.projected_ns / MS),
+	    (unsigned long long)(round.rate >> 10));
+	if (verdict == POLICY_GIVE_UP) {
+		give_up(s, REASON_NOT_CONVERGING, NULL);
+		return;
+	}
+	if (verdict == POLICY_THROTTLE) {
+		log_info("persona %s: held back by %u %% so that the move can "
+		    "end", s->name, s->policy.throttle);
+		s->ops->throttle(s->arg, s->policy.throttle);
+	}
+	s->last_live = verdict == POLICY_STOP;
+	s->round_over = false;
+	s->round_ns = now;
+	rounds_begin(s->rounds);
+	say_round(s);
+}
+
+/* Compress as hard as the full queue before the link leaves time for. */
+static void
+choose_effort(struct sync_send *s)
+{
+	uint64_t rate = bundle_rate(s->bundle);
+	size_t limit = bundle_inflight_limit(s->bundle);
+	size_t queued = bundle_unacked(s->bundle);
+	int effort = PAGE_EFFORT_FAST;
+
+	if (rate > 0 && rate < MEDIUM_LINK && queued > limit / 4 * 3)
+		effort = PAGE_EFFORT_MOST;
+	else if (rate > 0 && rate < FAST_LINK && queued > limit / 2)
+		effort = PAGE_EFFORT_MORE;
+	rounds_set_effort(s->rounds, effort);
+}
+
+/* Encode and send while there is room; false when there is nothing to do. */
+static bool
+send_pages(struct sync_send *s)
+{
+	uint64_t until = now_ns(s) + SLICE_NS;
+
+	while (!rounds_finished(s->rounds) && bundle_room(s->bundle) > 0) {
+		const uint8_t *payload;
+		size_t len;
+		int r;
+
+		choose_effort(s);
+		len = rounds_payload(s->rounds, SLICE_PAGES, &payload);
+		if (len > 0 && (r = bundle_send(s->bundle, FRAME_PAGES, 0,
+		    payload, len)) < 0) {
+			if (!s->link_dead)
+				give_up_r(s, r);
+			return false;
+		}
+		if (now_ns(s) >= until) {
+			s->ops->again(s->arg);
+			return false;
+		}
+	}
+	return rounds_finished(s->rounds);
+}
+
+static void
+run_copy(struct sync_send *s)
+{
+	if (!send_pages(s))
+		return;
+	if (s->last_live) {
+		enter(s, SYNC_DRAIN);
+		s->ops->again(s->arg);
+		return;
+	}
+	/* A harvest under way will do: the last one comes after the stop. */
+	s->round_over = true;
+	ask_harvest(s, false);
+}
+
+/* What is under way would only make the stop longer. */
+static void
+run_drain(struct sync_send *s)
+{
+	uint64_t few = bundle_rate(s->bundle) / (NS / DRAINED_NS);
+
+	rounds_settle(s->rounds, UINT64_MAX);
+	if (bundle_unacked(s->bundle) > few || s->harvest_pending)
+		return;
+	enter(s, SYNC_STOPPING);
+	s->ops->want_stop(s->arg);
+}
+
+/* --- the stop --------------------------------------------------------------- */
+
+static int
+say_stop(struct sync_send *s)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Stop stop = PERSONA__SYNC__STOP__INIT;
+
+	stop.state_bytes = s->machine_len;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_STOP;
+	m.stop = &stop;
+	return sync_say(s->bundle, &m);
+}
+
+static int
+send_machine(struct sync_send *s)
+{
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < s->machine_len;) {
+		size_t n = s->machine_len - at;
+
+		if (n > FRAME_PAYLOAD_MAX)
+			n = FRAME_PAYLOAD_MAX;
+		r = bundle_send(s->bundle, FRAME_STATE, 0, s->machine + at, n);
+		at += n;
+	}
+	free(s->machine);
+	s->machine = NULL;
+	return r;
+}
+
+static int
+say_root(struct sync_send *s)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Root msg = PERSONA__SYNC__ROOT__INIT;
+	struct digest root;
+
+	rounds_root(s->rounds, &s->machine_digest, &root);
+	msg.root.data = root.b;
+	msg.root.len = sizeof(root.b);
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ROOT;
+	m.root = &msg;
+	return sync_say(s->bundle, &m);
+}
+
+static void
+run_stopped(struct sync_send *s)
+{
+	if (!s->final_harvested || s->root_sent || !send_pages(s))
+		return;
+	s->root_sent = true;
+	if (say_root(s) < 0 && !s->link_dead)
+		give_up(s, REASON_INTERNAL, NULL);
+}
+
+void
+sync_send_stopped(struct sync_send *s, const void *state, size_t len,
+    uint64_t stopped_at_ns)
+{
+	int r;
+
+	if (s->state != SYNC_STOPPING || s->ending)
+		return;
+	if (len == 0 || len > STATE_BLOB_MAX) {
+		give_up(s, REASON_VMM_FAILED,
+		    "the saved machine state has an impossible size");
+		return;
+	}
+	enter(s, SYNC_STOPPED);
+	s->stopped_at_ns = stopped_at_ns;
+	/* Now nothing runs: this harvest is the last and complete. */
+	ask_harvest(s, false);
+	s->machine = malloc(len);
+	if (s->machine == NULL) {
+		give_up(s, REASON_INTERNAL, "out of memory");
+		return;
+	}
+	memcpy(s->machine, state, len);
+	s->machine_len = len;
+	digest_bytes(&s->machine_digest, state, len);
+	if ((r = say_stop(s)) < 0 || (r = send_machine(s)) < 0)
+		give_up_r(s, r);
+}
+
+void
+sync_send_release(struct sync_send *s, uint64_t tenure)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Release release = PERSONA__SYNC__RELEASE__INIT;
+
+	if (s->state != SYNC_PREPARED || s->ending || tenure != s->tenure)
+		return;
+	enter(s, SYNC_RELEASED);
+	release.tenure = tenure;
+	release.stopped_for_ns = now_ns(s) - s->stopped_at_ns;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RELEASE;
+	m.release = &release;
+	(void)sync_say(s->bundle, &m);
+}
+
+void
+sync_send_harvested(struct sync_send *s)
+{
+	if (!s->harvest_pending)
+		return;
+	s->harvest_pending = false;
+	s->harvested_ns = now_ns(s);
+	if (s->ending)
+		return;
+	(void)rounds_harvested(s->rounds);
+	s->logging = true;
+	if (s->state == SYNC_COPY && s->round_over) {
+		next_round(s);
+	} else if (s->state == SYNC_STOPPED && !s->final_harvested) {
+		s->final_harvested = true;
+		rounds_begin(s->rounds);
+	}
+	s->ops->again(s->arg);
+}
+
+/* --- what the target says --------------------------------------------------- */
+
+static int
+take_hello(struct sync_send *s, const Persona__Sync__Hello *hello)
+{
+	char text[96];
+	int r;
+
+	if (hello->version != PROTOCOL_VERSION) {
+		snprintf(text, sizeof(text), "this handset speaks version %u, "
+		    "the other one %u", PROTOCOL_VERSION, hello->version);
+		give_up(s, REASON_VERSION, text);
+		return 0;
+	}
+	enter(s, SYNC_OFFER);
+	r = bundle_send(s->bundle, FRAME_MESSAGE, 0, s->offer, s->offer_len);
+	return r;
+}
+
+static int
+take_prepared(struct sync_send *s, const Persona__Sync__Prepared *prepared)
+{
+	if (!s->root_sent || prepared->tenure != s->tenure)
+		return -EPROTO;
+	enter(s, SYNC_PREPARED);
+	s->ops->prepared(s->arg, prepared->tenure);
+	return 0;
+}
+
+static int
+take_running(struct sync_send *s, const Persona__Sync__Running *running)
+{
+	if (running->tenure != s->tenure)
+		return -EPROTO;
+	enter(s, SYNC_RUNNING);
+	s->ops->running(s->arg, running->tenure,
+	    running->has_blackout_ns ? running->blackout_ns : 0);
+	finish(s, REASON_OK, NULL);
+	return 0;
+}
+
+/* A message the target may send in this state, else -EPROTO. */
+static int
+take_message(struct sync_send *s, const Persona__Sync__SyncMessage *m)
+{
+	switch (m->kind_case) {
+	case PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO:
+		return s->state == SYNC_HELLO ?
+		    take_hello(s, m->hello) : -EPROTO;
+	case PERSONA__SYNC__SYNC_MESSAGE__KIND_ACCEPT:
+		if (s->state != SYNC_OFFER)
+			return -EPROTO;
+		begin_copy(s);
+		return 0;
+	case PERSONA__SYNC__SYNC_MESSAGE__KIND_REFUSE:
+		if (s->state != SYNC_OFFER)
+			return -EPROTO;
+		finish(s, m->refuse->reason != REASON_OK ?
+		    m->refuse->reason : REASON_PROTOCOL, m->refuse->message);
+		return 0;
+	case PERSONA__SYNC__SYNC_MESSAGE__KIND_PREPARED:
+		return s->state == SYNC_STOPPED ?
+		    take_prepared(s, m->prepared) : -EPROTO;
+	case PERSONA__SYNC__SYNC_MESSAGE__KIND_RUNNING:
+		return s->state == SYNC_RELEASED ?
+		    take_running(s, m->running) : -EPROTO;
+	case PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL:
+		finish(s, m->cancel->reason != REASON_OK ?
+		    m->cancel->reason : REASON_PROTOCOL, m->cancel->message);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static int
+frame_cb(void *arg, const struct frame *f, const uint8_t *payload)
+{
+	Persona__Sync__SyncMessage *m = NULL;
+	struct sync_send *s = arg;
+	int r = -EPROTO;
+
+	if (s->ending)
+		return 0;
+	if (f->kind == FRAME_MESSAGE)
+		m = persona__sync__sync_message__unpack(NULL, f->length,
+		    payload);
+	/* Only a cancel may come outside the order. */
+	if (m != NULL && (f->sequence != 0 || m->kind_case ==
+	    PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL))
+		r = take_message(s, m);
+	if (m != NULL)
+		persona__sync__sync_message__free_unpacked(m, NULL);
+	if (r == -EPROTO)
+		give_up(s, REASON_PROTOCOL, NULL);
+	else if (r < 0 && !s->link_dead)
+		give_up_r(s, r);
+	return 0;
+}
+
+static void
+room_cb(void *arg)
+{
+	struct sync_send *s = arg;
+
+	s->ops->again(s->arg);
+}
+
+static void
+failed_cb(void *arg, int r, const char *why)
+{
+	struct sync_send *s = arg;
+
+	s->link_dead = true;
+	log_info("persona %s: %s: %s", s->name, why, strerror(-r));
+	finish(s, sync_link_reason(r), why);
+}
+
+static uint64_t
+bundle_now_ns(void *arg)
+{
+	return now_ns(arg);
+}
+
+/* --- life ------------------------------------------------------------------- */
+
+static int
+pack_offer(struct sync_send *s, const Persona__Transfer__Persona *persona)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Offer offer = PERSONA__SYNC__OFFER__INIT;
+
+	offer.persona = (Persona__Transfer__Persona *)(uintptr_t)persona;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_OFFER;
+	m.offer = &offer;
+	s->offer_len = persona__sync__sync_message__get_packed_size(&m);
+	if ((s->offer = malloc(s->offer_len)) == NULL)
+		return -ENOMEM;
+	persona__sync__sync_message__pack(&m, s->offer);
+	return 0;
+}
+
+int
+sync_send_new(struct sync_send **sp, const struct sync_send_config *cfg,
+    const struct sync_send_ops *ops, void *arg)
+{
+	static const struct bundle_ops bundle_ops = {
+		.now_ns = bundle_now_ns,
+		.frame = frame_cb,
+		.room = room_cb,
+		.failed = failed_cb,
+	};
+	struct sync_send *s;
+	const char *why;
+	int r;
+
+	if (cfg->attempt == 0 || sync_check_persona(cfg->persona, &why) < 0)
+		return -EINVAL;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return -ENOMEM;
+	s->ops = ops;
+	s->arg = arg;
+	s->ram_pages = cfg->persona->ram_bytes / PAGE_BYTES;
+	s->tenure = cfg->persona->tenure + 1;
+	snprintf(s->name, sizeof(s->name), "%s", cfg->persona->name);
+	policy_init(&s->policy, cfg->blackout_budget_ms * MS,
+	    cfg->allow_throttle);
+	if ((r = pack_offer(s, cfg->persona)) < 0 ||
+	    (r = bundle_new(&s->bundle, &bundle_ops, s, cfg->attempt)) < 0) {
+		sync_send_free(s);
+		return r;
+	}
+	bundle_set_cap(s->bundle, cfg->bandwidth_limit);
+	*sp = s;
+	return 0;
+}
+
+void
+sync_send_free(struct sync_send *s)
+{
+	if (s == NULL)
+		return;
+	bundle_free(s->bundle);
+	rounds_free(s->rounds);
+	free(s->offer);
+	free(s->machine);
+	free(s);
+}
+
+int
+sync_send_add_stream(struct sync_send *s, struct stream *stream)
+{
+	return bundle_add(s->bundle, stream);
+}
+
+int
+sync_send_start(struct sync_send *s, struct region *region, uint64_t *dirty)
+{
+	int r;
+
+	if (s->rounds != NULL || region->n_pages != s->ram_pages)
+		return -EINVAL;
+	if ((r = rounds_new(&s->rounds, region, dirty, 0)) < 0)
+		return r;
+	/* Early: what is hot is known before the first page is sent. */
+	ask_harvest(s, true);
+	return sync_say_hello(s->bundle);
+}
+
+void
+sync_send_cancel(struct sync_send *s, uint32_t reason, const char *text)
+{
+	if (s->state < SYNC_RELEASED)
+		give_up(s, reason, text);
+}
+
+/* The owner hears the end when last words are out, or nobody takes them. */
+static bool
+run_ending(struct sync_send *s)
+{
+	if (!s->ending || s->state == SYNC_ENDED)
+		return s->ending;
+	if (!s->link_dead && !bundle_flushed(s->bundle) &&
+	    now_ns(s) - s->ending_ns < GOODBYE_NS)
+		return true;
+	enter(s, SYNC_ENDED);
+	s->ops->ended(s->arg, s->reason, s->text);
+	return true;	/* s may be gone */
+}
+
+void
+sync_send_step(struct sync_send *s)
+{
+	if (run_ending(s) || s->rounds == NULL || !s->logging)
+		return;
+	if (s->state == SYNC_COPY && !s->round_over)
+		run_copy(s);
+	else if (s->state == SYNC_DRAIN)
+		run_drain(s);
+	else if (s->state == SYNC_STOPPED)
+		run_stopped(s);
+}
+
+void
+sync_send_tick(struct sync_send *s)
+{
+	uint64_t now = now_ns(s);
+	struct sync_progress p;
+
+	if (s->state == SYNC_ENDED)
+		return;
+	bundle_tick(s->bundle);
+	if (s->rounds != NULL && !s->ending) {
+		rounds_settle(s->rounds, SETTLE_GROUPS);
+		if ((s->state == SYNC_COPY || s->state == SYNC_OFFER) &&
+		    s->logging && now - s->harvested_ns >= HARVEST_NS)
+			ask_harvest(s, false);
+		if (now - s->progress_ns >= PROGRESS_NS) {
+			s->progress_ns = now;
+			sync_send_progress(s, &p);
+			s->ops->progress(s->arg, &p);
+		}
+	}
+	sync_send_step(s);
+}
+
+enum sync_state
+sync_send_state(const struct sync_send *s)
+{
+	return s->state;
+}
+
+/* Bytes that are probably still to come before the stop. */
+static uint64_t
+bytes_left(const struct sync_send *s)
+{
+	uint64_t left = rounds_pages_left(s->rounds);
+	uint64_t cost = rounds_page_cost(s->rounds), done, guess;
+	uint64_t next = rounds_pages_next(s->rounds);
+
+	if (rounds_number(s->rounds) > 1)
+		return (left + next) * cost / 256;
+	/* The further the first round is, the more it is believed. */
+	done = s->ram_pages - left;
+	guess = s->guess_bytes * 256 / s->ram_pages;
+	cost = (cost * done + guess * left) / s->ram_pages;
+	return (left + next) * cost / 256;
+}
+
+void
+sync_send_progress(struct sync_send *s, struct sync_progress *p)
+{
+	memset(p, 0, sizeof(*p));
+	p->state = s->state;
+	p->pages_total = s->ram_pages;
+	p->bytes = bundle_bytes_out(s->bundle);
+	p->rate = bundle_rate(s->bundle);
+	p->throttle_percent = s->policy.throttle;
+	p->projected_blackout_ms = s->policy.projected_ns / MS;
+	if (s->rounds == NULL)
+		return;
+	p->round = rounds_number(s->rounds);
+	p->pages_left = rounds_pages_left(s->rounds);
+	p->savings = *rounds_savings(s->rounds);
+	p->eta_ms = FINISH_MS;
+	if (p->rate > 0)
+		p->eta_ms += (bytes_left(s) + bundle_unacked(s->bundle)) *
+		    1000 / p->rate;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * State names and messages of both roles. Decides nothing.
+ */
+#include "sync-state.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bounds.h"
+#include "bundle.h"
+#include "reason.h"
+
+const char *
+sync_state_name(enum sync_state s)
+{
+	static const char *const names[] = {
+		[SYNC_HELLO] = "hello",
+		[SYNC_OFFER] = "offer",
+		[SYNC_COPY] = "copy",
+		[SYNC_DRAIN] = "drain",
+		[SYNC_STOPPING] = "stopping",
+		[SYNC_STOPPED] = "stopped",
+		[SYNC_VERIFIED] = "verified",
+		[SYNC_PREPARED] = "prepared",
+		[SYNC_RELEASED] = "released",
+		[SYNC_RUNNING] = "running",
+		[SYNC_ENDED] = "ended",
+	};
+
+	return (size_t)s < sizeof(names) / sizeof(names[0]) ? names[s] : "?";
+}
+
+static int
+say(struct bundle *b, const Persona__Sync__SyncMessage *m, bool urgent)
+{
+	size_t len = persona__sync__sync_message__get_packed_size(m);
+	uint8_t *buf;
+	int r;
+
+	if (len > FRAME_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	if ((buf = malloc(len > 0 ? len : 1)) == NULL)
+		return -ENOMEM;
+	persona__sync__sync_message__pack(m, buf);
+	r = urgent ? bundle_send_urgent(b, FRAME_MESSAGE, buf, len) :
+	    bundle_send(b, FRAME_MESSAGE, 0, buf, len);
+	free(buf);
+	return r;
+}
+
+int
+sync_say(struct bundle *b, const Persona__Sync__SyncMessage *m)
+{
+	return say(b, m, false);
+}
+
+int
+sync_say_hello(struct bundle *b)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Hello hello = PERSONA__SYNC__HELLO__INIT;
+
+	hello.version = PROTOCOL_VERSION;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO;
+	m.hello = &hello;
+	return sync_say(b, &m);
+}
+
+int
+sync_say_prepared(struct bundle *b, uint64_t tenure)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Prepared prepared = PERSONA__SYNC__PREPARED__INIT;
+
+	prepared.tenure = tenure;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_PREPARED;
+	m.prepared = &prepared;
+	return sync_say(b, &m);
+}
+
+int
+sync_say_cancel(struct bundle *b, uint32_t reason, const char *text)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+	Persona__Sync__Cancel cancel = PERSONA__SYNC__CANCEL__INIT;
+
+	cancel.reason = reason;
+	cancel.message = (char *)(uintptr_t)text;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL;
+	m.cancel = &cancel;
+	return say(b, &m, true);
+}
+
+uint32_t
+sync_link_reason(int r)
+{
+	switch (r) {
+	case -EBADMSG:
+		return REASON_CORRUPT;
+	case -EPROTO:
+	case -EMSGSIZE:
+		return REASON_PROTOCOL;
+	case -ENOMEM:
+		return REASON_INTERNAL;
+	default:
+		return REASON_LINK_LOST;
+	}
+}
+
+/* --- what a peer says about a persona ----------------------------------------- */
+
+static bool
+id_ok(const char *s)
+{
+	return strlen(s) == 32 && strspn(s, "0123456789abcdef") == 32;
+}
+
+static bool
+name_ok(const char *s)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	size_t n = strlen(s);
+
+	return n > 0 && n <= PERSONA_NAME_MAX && s[0] != '-' &&
+	    strspn(s, set) == n;
+}
+
+static bool
+printable(const char *s, size_t max)
+{
+	if (strlen(s) > max)
+		return false;
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || (unsigned char)*s == 0x7f)
+			return false;
+	return true;
+}
+
+int
+sync_check_persona(const Persona__Transfer__Persona *p, const char **why)
+{
+	if (!id_ok(p->id))
+		*why = "the offered persona's id is not 32 hex digits";
+	else if (!name_ok(p->name))
+		*why = "the offered persona's name is not a name";
+	else if (p->ram_bytes < RAM_MIN_BYTES || p->ram_bytes > RAM_MAX_BYTES ||
+	    p->ram_bytes % PAGE_BYTES != 0)
+		*why = "the offered persona's memory size is out of bounds";
+	else if (p->vcpus == 0 || p->vcpus > VCPUS_MAX)
+		*why = "the offered persona's processor count is out of bounds";
+	else if (!printable(p->cpu_baseline, PERSONA_NAME_MAX))
+		*why = "the offered persona's CPU baseline is not a name";
+	else if (p->cmdline != NULL && !printable(p->cmdline, CMDLINE_MAX))
+		*why = "the offered persona's command line is out of bounds";
+	else if (p->tenure >= UINT64_MAX / 2)
+		*why = "the offered persona's tenure is out of bounds";
+	else
+		return 0;
+	return -EPROTO;
+}
+
+void
+sync_copy_text(char *out, size_t size, uint32_t reason, const char *text)
+{
+	if (text == NULL || text[0] == '\0' ||
+	    !printable(text, REASON_TEXT_MAX))
+		text = reason_text(reason);
+	snprintf(out, size, "%s", text);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table of commands: what each request runs and in which state of a persona
+ * it is allowed. Knows no connection.
+ */
+#include "control.h"
+
+#define WHAT(name)	PERSONA__CONTROL__REQUEST__WHAT_##name
+#define IN(state)	CONTROL_IN(state)
+#define IN_ANY		(~0u)
+
+static const struct control_command commands[] = {
+	{ WHAT(DOCTOR), "doctor", control_doctor, NULL, 0 },
+	{ WHAT(CREATE), "create", control_create, NULL, 0 },
+	{ WHAT(LIST), "list", control_list, NULL, 0 },
+	{ WHAT(SHOW), "show", NULL, control_show, IN_ANY },
+	{ WHAT(START), "start", NULL, control_start,
+	    IN(STOPPED) | IN(CRASHED) },
+	{ WHAT(STOP), "stop", NULL, control_stop, IN(RUNNING) | IN(PAUSED) },
+	{ WHAT(KILL), "kill", NULL, control_kill, IN(RUNNING) | IN(PAUSED) },
+	{ WHAT(PAUSE), "pause", NULL, control_pause,
+	    IN(RUNNING) | IN(PAUSED) },
+	{ WHAT(RESUME), "resume", NULL, control_resume,
+	    IN(RUNNING) | IN(PAUSED) },
+	{ WHAT(CONSOLE), "console", NULL, control_console,
+	    IN(RUNNING) | IN(PAUSED) | IN(SENDING) },
+	{ WHAT(DELETE), "delete", NULL, control_delete,
+	    IN(STOPPED) | IN(CRASHED) | IN(MOVED) },
+	{ WHAT(PEERS), "peers", control_peers, NULL, 0 },
+	{ WHAT(PAIR), "pair", control_pair, NULL, 0 },
+	{ WHAT(PAIR_WAIT), "pair", control_pair_wait, NULL, 0 },
+	{ WHAT(PAIR_ANSWER), "pair", control_pair_answer, NULL, 0 },
+	{ WHAT(UNPAIR), "unpair", control_unpair, NULL, 0 },
+	{ WHAT(MOVE), "move", NULL, control_move, IN(RUNNING) },
+	{ WHAT(STATUS), "status", control_status, NULL, 0 },
+	{ WHAT(CANCEL), "cancel", NULL, control_cancel,
+	    IN(SENDING) | IN(RECEIVING) },
+};
+
+const struct control_command *
+control_command(const Persona__Control__Request *req)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (commands[i].what == req->what_case)
+			return &commands[i];
+	return NULL;
+}
+
+const char *
+control_persona_name(const Persona__Control__Request *req)
+{
+	switch (req->what_case) {
+	case WHAT(SHOW):
+		return req->show->name;
+	case WHAT(START):
+		return req->start->name;
+	case WHAT(STOP):
+		return req->stop->name;
+	case WHAT(KILL):
+		return req->kill->name;
+	case WHAT(PAUSE):
+		return req->pause->name;
+	case WHAT(RESUME):
+		return req->resume->name;
+	case WHAT(CONSOLE):
+		return req->console->name;
+	case WHAT(DELETE):
+		return req->delete_->name;
+	case WHAT(MOVE):
+		return req->move->name;
+	case WHAT(CANCEL):
+		return req->cancel->name;
+	default:
+		return NULL;
+	}
+}

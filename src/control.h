@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The control socket: who may connect, one request at a time on a connection,
+ * and the table of what is allowed in which state. Knows no command's inside;
+ * those are in control-*.c.
+ */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "control.pb-c.h"
+
+struct control;
+struct control_request;
+struct daemon;
+struct persona;
+
+/* Listen on <runtime-dir>/control.sock. 0 or -errno. */
+int	control_open(struct control **cp, struct daemon *d);
+void	control_close(struct control *c);
+
+/* --- for the handlers: every request is answered to its `done` --------------------- */
+
+struct daemon *control_daemon(struct control_request *req);
+
+/* Who asks. */
+void	control_credentials(struct control_request *req, uid_t *uid,
+	    gid_t *gid);
+
+/*
+ * Send a reply. With reply->done the request is over and `req` is gone. A client
+ * that has left or does not read is not an error: the work goes on without it.
+ */
+void	control_reply(struct control_request *req,
+	    Persona__Control__Reply *reply, const int *fds, size_t n_fds);
+
+/* The common last replies. The sentence is for a person. */
+void	control_ok(struct control_request *req);
+void	control_fail(struct control_request *req, int r, const char *fmt, ...)
+	    __attribute__((format(printf, 3, 4)));
+
+/*
+ * Tell me when the client leaves before `done`; the request is gone after the
+ * call. Without this, a request lives on quietly until its handler ends it.
+ */
+void	control_on_gone(struct control_request *req, void (*gone)(void *arg),
+	    void *arg);
+
+/* --- the handlers --------------------------------------------------------------------- */
+
+typedef void control_fn(struct daemon *d, struct control_request *req,
+	    const Persona__Control__Request *what);
+typedef void control_persona_fn(struct persona *p,
+	    struct control_request *req,
+	    const Persona__Control__Request *what);
+
+/* control-personas.c */
+control_fn		control_create, control_list;
+control_persona_fn	control_show, control_start, control_stop,
+			control_kill, control_pause, control_resume,
+			control_console, control_delete;
+
+/* control-moves.c */
+control_fn		control_status;
+control_persona_fn	control_move, control_cancel;
+
+/* control-peers.c */
+control_fn		control_doctor, control_peers, control_pair,
+			control_pair_wait, control_pair_answer,
+			control_unpair;
+
+/* A bit for each PersonaInfo.State. */
+#define CONTROL_IN(state) \
+	(1u << PERSONA__CONTROL__PERSONA_INFO__STATE__##state)
+
+/* One row of the table. */
+struct control_command {
+	Persona__Control__Request__WhatCase what;
+	const char		*name;
+	control_fn		*run;		/* or, with a persona: */
+	control_persona_fn	*run_persona;
+	unsigned int		allowed_in;	/* CONTROL_IN bits */
+};
+
+/* The row for a request, or NULL for one this version does not know. */
+const struct control_command *control_command(
+	    const Persona__Control__Request *req);
+
+/* The persona's name in a request that is about one. */
+const char	*control_persona_name(const Persona__Control__Request *req);
+
+/* How a persona looks from outside; the texts point into `p`. */
+void	control_persona_info(struct persona *p,
+	    Persona__Control__PersonaInfo *info);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the rooms of personad share: one structure made in personad.c, pointers
+ * to each room. Knows no room's inside.
+ */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "conf.h"
+
+struct persona;
+TAILQ_HEAD(persona_list, persona);
+
+struct daemon {
+	struct event_base	*base;
+	struct conf		conf;
+	struct registry		*registry;
+	struct launcher		*launcher;
+	struct control		*control;
+	struct peers		*peers;
+	struct moves		*moves;
+	struct arrivals		*arrivals;
+	struct doctor		*doctor;
+	struct persona_list	personas;	/* in no order */
+};
+
+#define DAEMON_PROGRAM_MAX	(CONF_STATE_DIR_MAX + 32)
+
+/* The path of one of our helper programs, written to buf and returned. */
+const char *daemon_program(const struct daemon *d, const char *name,
+	    char buf[DAEMON_PROGRAM_MAX]);
+
+/* CLOCK_MONOTONIC. */
+uint64_t daemon_now_ns(void);
+uint64_t daemon_now_ms(void);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One persona-vmm: its process, its control connection and the guest memory
+ * that personad made for it. It outlives personad; guest_find takes it back.
+ * Knows no registry and not why a guest should run.
+ */
+#ifndef GUEST_H
+#define GUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "registry.h"
+#include "vmm-client.h"
+
+struct daemon;
+struct guest;
+
+struct guest_events {
+	/* The machine is made (or found) and paused, or why not. Once. */
+	void	(*ready)(void *arg, int r, const char *why);
+	/* The process is gone; so is the guest when this returns. Once, last. */
+	void	(*ended)(void *arg, bool crashed, const char *why);
+};
+
+/*
+ * Make memory (sealed at its size) and a persona-vmm on it. kernel_fd -1: nothing
+ * is booted, a saved state comes later. 0 and the events will come, or -errno.
+ */
+int	guest_start(struct guest **gp, struct daemon *d,
+	    const struct persona_record *rec, int kernel_fd, int initrd_fd,
+	    const struct guest_events *events, void *arg);
+
+/*
+ * The persona-vmm that an earlier personad started for this id. -ENOENT when
+ * it is gone; 0 and `ready` will say what was found.
+ */
+int	guest_find(struct guest **gp, struct daemon *d,
+	    const struct persona_record *rec, const struct guest_events *events,
+	    void *arg);
+
+/* Kill what earlier runs left and nobody has found. After all guest_find. */
+void	guest_sweep(struct daemon *d);
+
+/* Another owner hears of the rest. */
+void	guest_set_events(struct guest *g, const struct guest_events *events,
+	    void *arg);
+
+/* The control connection, for vmm_* requests; NULL once it is lost. */
+struct vmm *guest_vmm(struct guest *g);
+int	guest_ram_fd(const struct guest *g);
+pid_t	guest_pid(const struct guest *g);
+
+/* What Hello said, after `ready` of guest_find. */
+bool	guest_was_running(const struct guest *g);
+
+/* Ask it to end; killed after timeout_ms. `ended` comes. */
+void	guest_stop(struct guest *g, uint32_t timeout_ms);
+void	guest_kill(struct guest *g);
+
+/* Let go without ending it: personad leaves. No event comes. NULL is fine. */
+void	guest_leave(struct guest *g);
+
+/* End it now, no event comes. NULL is fine. */
+void	guest_discard(struct guest *g);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How the registry's own files speak to SQLite: one statement a call, typed
+ * arguments, -errno back. For registry*.c alone; knows no table.
+ */
+#ifndef REGISTRY_SQL_H
+#define REGISTRY_SQL_H
+
+#include <sqlite3.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct registry {
+	sqlite3	*db;
+};
+
+typedef void sql_row_fn(sqlite3_stmt *st, void *arg);
+
+/* The last call's failure as -errno, 0 when it did not fail. */
+int	sql_errno(struct registry *r);
+
+/*
+ * One statement; `types` has a 't' (const char *) or an 'i' (uint64_t) for
+ * each argument that follows. The number of rows changed, or -errno.
+ */
+int	sql_run(struct registry *r, const char *sql, const char *types, ...);
+
+/* `row` for every row; ?1 is `key` unless NULL. The number of rows, or -errno. */
+int	sql_each(struct registry *r, const char *sql, const char *key,
+	    sql_row_fn *row, void *arg);
+
+/* A transaction of several statements; sql_end commits when result >= 0, else
+ * rolls back, and returns `result` or why the commit failed. */
+int	sql_begin(struct registry *r);
+int	sql_end(struct registry *r, int result);
+
+/* Changes or rows as an outcome: 0, `none` when there were none, or -errno. */
+int	sql_one(int changes, int none);
+
+void	sql_text(sqlite3_stmt *st, int column, char *to, size_t size);
+uint64_t sql_u64(sqlite3_stmt *st, int column);
+
+#endif

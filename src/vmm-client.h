@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * personad's end of one vmm.proto control connection: requests with answers,
+ * deadlines and the guest's last words. Knows the messages, not the personas;
+ * starts and ends no process.
+ */
+#ifndef VMM_CLIENT_H
+#define VMM_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ipc.h"
+#include "vmm.pb-c.h"
+
+struct event_base;
+struct vmm;
+
+/*
+ * The answer. r == 0: `reply` holds it and its descriptors may be taken from
+ * `msg`. r < 0: refused or failed, why[] is a sentence; reply and msg may be
+ * NULL. -ETIMEDOUT: no answer in time; -ESHUTDOWN: the connection ended.
+ */
+typedef void vmm_done_fn(void *arg, int r, const char *why,
+	    const Persona__Vmm__Reply *reply, struct ipc_msg *msg);
+
+struct vmm_events {
+	/* The guest ended by its own account; the process follows. */
+	void	(*exited)(void *arg, const Persona__Vmm__Exited *e);
+	/* The connection is gone; `vmm_free` may be called from here. */
+	void	(*lost)(void *arg);
+};
+
+/* Takes the socket, also on failure. 0 or -errno. */
+int	vmm_new(struct vmm **vp, struct event_base *base, int fd,
+	    const struct vmm_events *events, void *arg);
+
+/* Open requests are answered -ESHUTDOWN first. NULL is fine. */
+void	vmm_free(struct vmm *v);
+
+/*
+ * Send a request whose `what` is filled in; the id is set here. Descriptors
+ * stay the caller's. `done` (may be NULL) comes once, never from within this
+ * call. 0, or -errno when it could not be sent (then `done` does not come).
+ */
+int	vmm_request(struct vmm *v, Persona__Vmm__Request *req,
+	    const int *fds, size_t n_fds, uint32_t timeout_ms,
+	    vmm_done_fn *done, void *arg);
+
+/* The requests that are only a word. */
+int	vmm_hello(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
+	    void *arg);
+int	vmm_start(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
+	    void *arg);
+int	vmm_pause(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
+	    void *arg);
+int	vmm_resume(struct vmm *v, uint64_t advance_clock_ns,
+	    uint32_t timeout_ms, vmm_done_fn *done, void *arg);
+int	vmm_save(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
+	    void *arg);
+int	vmm_load(struct vmm *v, int state_fd, uint32_t timeout_ms,
+	    vmm_done_fn *done, void *arg);
+int	vmm_throttle(struct vmm *v, uint32_t percent, uint32_t timeout_ms,
+	    vmm_done_fn *done, void *arg);
+int	vmm_stop(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
+	    void *arg);
+
+#endif

@@ -27,7 +27,7 @@ HANDSETS_PIDS=
 
 handsets_need() {
 	local tool
-	_handsets_lack() { echo "SKIP: $(basename "$0"): $*"; exit 77; }
+	_handsets_lack() { echo "SKIP: ${0##*/}: $*"; exit 77; }
 	[ "$(id -u)" = 0 ] ||
 		_handsets_lack "two handsets on one machine need root"
 	for tool in ip tc unshare dbus-daemon avahi-daemon; do
@@ -82,6 +82,10 @@ handsets_up() {
 	[ "${2:-}" = bare ] && return 0
 	for side in a b; do
 		_handsets_bus $side && _handsets_avahi $side || return 1
+	done
+	for side in a b; do
+		_handsets_await 5 grep -qs 'Server startup complete' \
+			"$(handset_dir $side)/avahi.log" || return 1
 	done
 }
 
@@ -200,7 +204,6 @@ _handsets_avahi() {
 		mount --bind '$dir/run' /run/avahi-daemon &&
 		exec avahi-daemon --file='$dir/avahi.conf' --no-drop-root \
 			--no-chroot --no-rlimits"
-	_handsets_await 5 grep -qs 'Server startup complete' "$dir/avahi.log"
 }
 
 # The queue holds 50 ms. The bucket must hold what the rate brings between two

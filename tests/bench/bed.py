@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: ISC
+"""The test bed as the benchmark sees it: two handsets, one link, one observer.
+
+Wraps tests/lib/handsets.sh; knows nothing of who moves what.
+"""
+
+import os
+import re
+import selectors
+import shlex
+import subprocess
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+HANDSETS = os.path.join(HERE, "..", "lib", "handsets.sh")
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class BedError(Exception):
+    """This machine cannot, or the bed broke."""
+
+
+class Bed:
+    """Two namespaces, "a" and "b". A shell holds them; when we die, it sees the
+    end of its input and clears them away."""
+
+    def __init__(self, full=False):
+        self.shell = subprocess.Popen(
+            ["bash", "-c", ". %s; trap handsets_down EXIT; "
+             "while read -r line; do eval \"$line\" </dev/null; "
+             "echo \"= $?\"; done" % shlex.quote(HANDSETS)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True)   # a Ctrl-C is ours to translate
+        status, why = self.ask("(handsets_need)")
+        if status:
+            self.close()
+            raise BedError(why.strip())
+        if self.ask("handsets_up none %s" % ("" if full else "bare"))[0]:
+            self.close()
+            raise BedError("the two handsets did not come up")
+        self.owner = self.ask("echo $HANDSETS_OWNER")[1].strip()
+
+    def ask(self, command):
+        """Run a line of shell in the bed: (status, output)."""
+        self.shell.stdin.write(command + "\n")
+        self.shell.stdin.flush()
+        out = []
+        for line in self.shell.stdout:
+            if line.startswith("= "):
+                return int(line[2:]), "".join(out)
+            out.append(line)
+        raise BedError("the bed's shell died at: " + command)
+
+    def rate(self, mbit):
+        """Shape the link, both directions; None: unlimited."""
+        word = "none" if mbit is None else "%gmbit" % mbit
+        if self.ask("link_rate " + word)[0]:
+            raise BedError("no link of " + word)
+
+    def link_bytes(self):
+        """What the link has carried in both directions, by a's interface."""
+        return int(self.ask("link_bytes a")[1])
+
+    def addr(self, side):
+        return self.ask("handset_addr " + side)[1].strip()
+
+    def dir(self, side):
+        return self.ask("handset_dir " + side)[1].strip()
+
+    def start(self, side, argv, **kw):
+        """Start argv on a handset; a subprocess.Popen."""
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=%s/bus"
+                   % self.dir(side))
+        return subprocess.Popen(
+            ["ip", "netns", "exec", "persona-%s-%s" % (self.owner, side)]
+            + argv, env=env, **kw)
+
+    def close(self):
+        self.shell.stdin.close()
+        self.shell.wait()
+
+
+class Witness(threading.Thread):
+    """Watches what a guest prints on several sockets and notes when each byte was
+    seen. The guest ticks every few ms; the longest silence is the blackout."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.selector = selectors.DefaultSelector()
+        self.lock = threading.Lock()
+        self.seen = []      # (time, source)
+        self.text = {}      # source -> str
+        self.running = True
+        self.start()
+
+    def add(self, source, sock):
+        sock.setblocking(False)
+        with self.lock:
+            self.text.setdefault(source, "")
+        self.selector.register(sock, selectors.EVENT_READ, source)
+
+    def run(self):
+        while self.running:
+            for key, _ in self.selector.select(0.05):
+                try:
+                    data = key.fileobj.recv(65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    self.selector.unregister(key.fileobj)
+                    continue
+                with self.lock:
+                    self.seen.append((time.monotonic(), key.data))
+                    self.text[key.data] += data.decode("ascii", "replace")
+
+    def stop(self):
+        self.running = False
+        self.join()
+
+    def await_text(self, source, pattern, seconds):
+        """The match, or None in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with self.lock:
+                found = re.search(pattern, self.text.get(source, ""), re.M)
+            if found:
+                return found
+            time.sleep(0.02)
+        return None
+
+    def first(self, source):
+        with self.lock:
+            return next((t for t, s in self.seen if s == source), None)
+
+    def longest_silence(self, start, end):
+        """Seconds, between two moments."""
+        with self.lock:
+            times = [t for t, _ in self.seen if start <= t <= end]
+        gaps = [b - a for a, b in zip(times, times[1:])]
+        return max(gaps) if gaps else end - start
+
+
+def cpu_seconds(pid, without=None):
+    """CPU time a process and its ended children have used; leaves out threads whose
+    name matches `without` (the guest's own processors)."""
+    def used(path):
+        with open(path) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return [int(x) / TICKS_A_SECOND for x in fields[11:15]]
+
+    try:
+        total = sum(used("/proc/%d/stat" % pid))
+        for tid in os.listdir("/proc/%d/task" % pid) if without else []:
+            with open("/proc/%d/task/%s/comm" % (pid, tid)) as f:
+                if re.search(without, f.read()):
+                    total -= sum(used("/proc/%d/task/%s/stat"
+                                      % (pid, tid))[:2])
+        return total
+    except (OSError, ValueError):
+        return 0.0

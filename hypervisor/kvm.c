@@ -108,8 +108,7 @@ kvm_close(struct kvm *k)
 {
 	if (k == NULL)
 		return;
-	if (k->vm_fd >= 0)
-		k->ops->close(k->arg, k->vm_fd);
+	kvm_destroy_vm(k);
 	if (k->sys_fd >= 0)
 		k->ops->close(k->arg, k->sys_fd);
 	free(k);
@@ -150,20 +149,29 @@ kvm_create_vm(struct kvm *k)
 	return 0;
 }
 
+void
+kvm_destroy_vm(struct kvm *k)
+{
+	if (k->vm_fd >= 0)
+		k->ops->close(k->arg, k->vm_fd);
+	k->vm_fd = -1;
+	k->dirty_manual = false;
+}
+
 int
-kvm_sys_ioctl(struct kvm *k, unsigned long request, const void *param)
+kvm_sys_ioctl(struct kvm *k, unsigned long request, void *param)
 {
 	return k->ops->ioctl(k->arg, k->sys_fd, request, (uintptr_t)param);
 }
 
 int
-kvm_vm_ioctl(struct kvm *k, unsigned long request, const void *param)
+kvm_vm_ioctl(struct kvm *k, unsigned long request, void *param)
 {
 	return k->ops->ioctl(k->arg, k->vm_fd, request, (uintptr_t)param);
 }
 
 int
-kvm_cpu_ioctl(struct kvm_cpu *c, unsigned long request, const void *param)
+kvm_cpu_ioctl(struct kvm_cpu *c, unsigned long request, void *param)
 {
 	return c->kvm->ops->ioctl(c->kvm->arg, c->fd, request,
 	    (uintptr_t)param);

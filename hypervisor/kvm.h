@@ -36,18 +36,20 @@ struct kvm_ops {
 int	kvm_open(struct kvm **kp, const struct kvm_ops *ops, void *arg);
 void	kvm_close(struct kvm *k);
 
-/* Create the machine itself. Once a handle. 0 or -errno. */
+/* Create the machine itself; one at a time. 0 or -errno. */
 int	kvm_create_vm(struct kvm *k);
+/* End it, after its vCPUs were freed. */
+void	kvm_destroy_vm(struct kvm *k);
 
 /*
  * One ioctl on the system, the machine or a vCPU; `param` is what the request
  * wants: a pointer or a number cast to it. >= 0 as the ioctl says, or -errno.
  * EINTR is not retried.
  */
-int	kvm_sys_ioctl(struct kvm *k, unsigned long request, const void *param);
-int	kvm_vm_ioctl(struct kvm *k, unsigned long request, const void *param);
+int	kvm_sys_ioctl(struct kvm *k, unsigned long request, void *param);
+int	kvm_vm_ioctl(struct kvm *k, unsigned long request, void *param);
 int	kvm_cpu_ioctl(struct kvm_cpu *c, unsigned long request,
-	    const void *param);
+	    void *param);
 
 /* KVM_CHECK_EXTENSION: 0 when absent, else what the capability says. */
 int	kvm_cap(struct kvm *k, unsigned int cap);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The front door: one machine, from creation to its end. Whoever stands before it
+ * (control.c, vmm-main.c) says what should happen; this says in which order the
+ * vCPUs, memory, clocks and devices make it so. Deliberately knows no socket and
+ * no protocol.
+ */
+#ifndef HV_H
+#define HV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct boot_config;
+struct event_base;
+struct hv;
+struct kvm;
+
+/* What is true while the machine is in this state. */
+enum hv_state {
+	HV_FRESH,	/* created, never ran: may be booted or loaded */
+	HV_PAUSED,	/* has something to run; every vCPU parked */
+	HV_RUNNING,	/* vCPUs run (or are throttled) */
+	HV_ENDED,	/* the guest ended; nothing runs again */
+	HV_BROKEN,	/* a load failed half way; may only be freed */
+};
+
+enum hv_end {
+	HV_END_NONE,
+	HV_END_POWER_OFF,
+	HV_END_RESET,
+	HV_END_STOPPED,
+	HV_END_CRASHED,
+};
+
+/*
+ * What the process takes from the host before it shuts itself in: /dev/kvm, and
+ * what kind of KVM it is.
+ */
+struct hv_host {
+	struct kvm	*kvm;		/* NULL: see error */
+	int		error;		/* -errno of /dev/kvm */
+	bool		software;	/* no hardware behind this KVM */
+};
+
+/* Never fails: a host without KVM is refused, in words, by hv_new. */
+void	hv_host_open(struct hv_host *h);
+void	hv_host_close(struct hv_host *h);
+
+struct hv_config {
+	struct hv_host	*host;		/* outlives the machine; one machine */
+	uint64_t	ram_bytes;
+	int		ram_fd;		/* stays the caller's */
+	unsigned int	vcpus;
+	const char	*cpu_baseline;
+	struct event_base *base;	/* main thread's loop */
+	/* The guest has ended by itself; from the loop, once. */
+	void		(*ended)(void *arg);
+	void		*arg;
+};
+
+/* A refusal, as one sentence for a person. */
+#define HV_WHY_MAX	384
+
+/*
+ * Create the machine: memory, chips, vCPUs (parked), devices. 0 or -errno with a
+ * sentence in why[HV_WHY_MAX].
+ */
+int	hv_new(struct hv **hp, const struct hv_config *c, char *why);
+void	hv_free(struct hv *hv);
+
+enum hv_state	hv_state(const struct hv *hv);
+/* How it ended and the sentence for it; HV_END_NONE and "" before. */
+enum hv_end	hv_end(struct hv *hv, const char **text);
+
+/* Place a kernel in a fresh machine. 0 or -errno and why. */
+int	hv_boot(struct hv *hv, const struct boot_config *c, char *why);
+
+/*
+ * Let it run. With has_advance its clocks go on from the pause (or the load)
+ * plus advance_ns; without, they kept running through a pause here, and a loaded
+ * machine continues at its saved time. Repeats are fine. 0 or -errno.
+ */
+int	hv_resume(struct hv *hv, bool has_advance, uint64_t advance_ns);
+
+/*
+ * Park every vCPU, quiesce the devices; returns when it is so. Repeats are fine.
+ * 0, -ESHUTDOWN when the guest has ended, or -ETIMEDOUT.
+ */
+int	hv_pause(struct hv *hv);
+
+/* End it from outside: as hv_pause, and for ever. */
+void	hv_stop(struct hv *hv);
+
+/* Share of the time the vCPUs are held back, 0..99. 0 or -errno. */
+int	hv_throttle(struct hv *hv, unsigned int percent);
+
+/* Dirty logging as in gmem.h. */
+int	hv_dirty_start(struct hv *hv);
+int	hv_dirty_stop(struct hv *hv);
+int	hv_dirty_harvest(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages);
+
+/* Bits a harvest can set: one for each 4 KiB page. */
+uint64_t	hv_pages(const struct hv *hv);
+
+/*
+ * Put a paused machine's state in a sealed memfd (the caller's). 0 or -errno.
+ */
+int	hv_save(struct hv *hv, int *fd, uint64_t *len_bytes);
+
+/*
+ * Load a state of len_bytes into a fresh machine. What does not fit is refused
+ * with the reason and nothing applied (-EINVAL, -EPROTO, -ENOTSUP; HV_FRESH as
+ * before); when KVM refuses half way the machine is HV_BROKEN.
+ */
+int	hv_load(struct hv *hv, const uint8_t *state, size_t len_bytes,
+	    char *why);
+
+/* Console stream for "serial0" or "hvc0"; takes the descriptor. 0 or -errno. */
+int	hv_attach(struct hv *hv, const char *row, int stream_fd);
+
+struct hv_stats {
+	uint64_t	run_ns;		/* vCPU time allowed to run, summed */
+	uint64_t	exits;
+	unsigned int	throttle_percent;
+	uint64_t	dirty_pages;	/* reported by harvests so far */
+};
+void	hv_stats(struct hv *hv, struct hv_stats *s);
+
+#endif

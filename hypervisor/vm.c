@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One machine: the order in which its parts are made, started, stopped, saved and
+ * loaded. Deliberately knows no register, no device kind and no protocol.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "arch.h"
+#include "boot.h"
+#include "bounds.h"
+#include "bus.h"
+#include "gmem.h"
+#include "hv.h"
+#include "kvm.h"
+#include "log.h"
+#include "machine.h"
+#include "state.h"
+#include "throttle.h"
+#include "vcpu.h"
+
+/* vCPUs park within microseconds; a host that swaps may need longer. */
+#define PARK_TIMEOUT_MS	5000u
+
+struct hv {
+	struct hv_config config;
+	char		baseline[32];
+	struct kvm	*kvm;
+	struct bus	*bus;
+	struct gmem	*gmem;
+	struct arch_model *model;
+	struct crew	*crew;
+	struct throttle	*throttle;
+	struct arch_clock *clock;
+	struct machine	*machine;
+	enum hv_state	state;		/* main thread only */
+	bool		clock_is_loaded; /* not yet run since a load */
+	uint64_t	dirty_pages;
+
+	/* How it ended: written once, by any thread. */
+	pthread_mutex_t	end_lock;
+	enum hv_end	end;
+	char		end_text[256];
+	int		end_fd;		/* eventfd: wakes the loop */
+	struct event	*end_ev;
+};
+
+/* --- the end ------------------------------------------------------------- */
+
+/* Note the end and wake the loop. Any thread; the first one counts. */
+static void
+note_end(struct hv *hv, enum hv_end end, const char *text)
+{
+	const uint64_t one = 1;
+	bool first;
+
+	pthread_mutex_lock(&hv->end_lock);
+	if ((first = hv->end == HV_END_NONE)) {
+		hv->end = end;
+		snprintf(hv->end_text, sizeof(hv->end_text), "%s", text);
+	}
+	pthread_mutex_unlock(&hv->end_lock);
+	if (first && write(hv->end_fd, &one, sizeof(one)) < 0)
+		log_err("guest ended, but the loop cannot be told: %s",
+		    strerror(errno));
+}
+
+static void
+crew_ended(void *arg, enum crew_end end, const char *text)
+{
+	struct hv *hv = arg;
+	char longer[256];
+
+	if (end == CREW_CANNOT_EMULATE && hv->config.host->software) {
+		snprintf(longer, sizeof(longer), "%.160s; a KVM without "
+		    "hardware behind it cannot run most kernels", text);
+		text = longer;
+	}
+	note_end(hv, end == CREW_POWER_OFF ? HV_END_POWER_OFF :
+	    end == CREW_RESET ? HV_END_RESET : HV_END_CRASHED, text);
+}
+
+static const struct crew_ops crew_ops = { .ended = crew_ended };
+
+/* From a device, on a vCPU thread, with the bus locked. */
+static void
+device_request(void *arg, enum machine_request what)
+{
+	struct hv *hv = arg;
+
+	if (what == MACHINE_POWER_OFF)
+		note_end(hv, HV_END_POWER_OFF, "the guest powered off");
+	else
+		note_end(hv, HV_END_RESET, "the guest asked for a reset");
+	crew_hold(hv->crew, CREW_HOLD_END);
+}
+
+static void
+device_irq(void *arg, unsigned int gsi, bool level)
+{
+	struct hv *hv = arg;
+
+	(void)kvm_irq_line(hv->kvm, gsi, level);
+}
+
+static void
+end_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct hv *hv = arg;
+	uint64_t n;
+
+	(void)what;
+	if (read(fd, &n, sizeof(n)) < 0 || hv->state == HV_ENDED)
+		return;
+	(void)crew_hold_wait(hv->crew, CREW_HOLD_END, PARK_TIMEOUT_MS);
+	(void)throttle_set(hv->throttle, 0);
+	machine_stop(hv->machine);
+	hv->state = HV_ENDED;
+	hv->config.ended(hv->config.arg);
+}
+
+static int
+end_init(struct hv *hv)
+{
+	pthread_mutex_init(&hv->end_lock, NULL);
+	if ((hv->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		return -errno;
+	hv->end_ev = event_new(hv->config.base, hv->end_fd,
+	    EV_READ | EV_PERSIST, end_cb, hv);
+	if (hv->end_ev == NULL || event_add(hv->end_ev, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* --- making -------------------------------------------------------------- */
+
+static const char *
+explain_open(int r)
+{
+	switch (r) {
+	case -ENOENT:
+		return "there is no /dev/kvm here";
+	case -EACCES:
+	case -EPERM:
+		return "no permission to open /dev/kvm";
+	default:
+		return "/dev/kvm cannot be used";
+	}
+}
+
+void
+hv_host_open(struct hv_host *h)
+{
+	h->kvm = NULL;
+	h->error = kvm_open(&h->kvm, NULL, NULL);
+	h->software = !arch_kvm_is_hardware();
+}
+
+void
+hv_host_close(struct hv_host *h)
+{
+	kvm_close(h->kvm);
+	h->kvm = NULL;
+}
+
+static int
+kvm_init(struct hv *hv, char *why)
+{
+	const struct hv_host *host = hv->config.host;
+	int r;
+
+	if (host->kvm == NULL) {
+		snprintf(why, HV_WHY_MAX, "%s (%s); personactl doctor says "
+		    "what to do", explain_open(host->error),
+		    strerror(-host->error));
+		return host->error;
+	}
+	hv->kvm = host->kvm;
+	r = arch_baseline_check(hv->kvm, hv->baseline, host->software, why,
+	    HV_WHY_MAX);
+	if (r < 0)
+		return r;
+	if ((r = kvm_create_vm(hv->kvm)) < 0 ||
+	    (r = arch_vm_init(hv->kvm)) < 0 ||
+	    (r = arch_model_new(&hv->model, hv->kvm, hv->baseline,
+	    hv->config.vcpus)) < 0)
+		snprintf(why, HV_WHY_MAX, "KVM makes no machine: %s",
+		    strerror(-r));
+	return r;
+}
+
+static int
+vcpus_init(struct hv *hv)
+{
+	struct kvm_cpu *const *cpus;
+	int r;
+
+	r = crew_new(&hv->crew, hv->kvm, hv->bus, hv->config.vcpus, &crew_ops,
+	    hv);
+	if (r < 0)
+		return r;
+	cpus = crew_cpus(hv->crew);
+	for (unsigned int i = 0; i < hv->config.vcpus; i++)
+		if ((r = arch_model_apply(hv->model, cpus[i], i)) < 0)
+			return r;
+	if ((r = arch_clock_new(&hv->clock, hv->config.vcpus)) < 0)
+		return r;
+	return throttle_new(&hv->throttle, hv->crew);
+}
+
+static int
+devices_init(struct hv *hv)
+{
+	struct dev_env env = {
+		.bus = hv->bus,
+		.gmem = hv->gmem,
+		.base = hv->config.base,
+		.irq_line = device_irq,
+		.request = device_request,
+		.arg = hv,
+	};
+
+	return machine_new(&hv->machine, &env);
+}
+
+int
+hv_new(struct hv **hp, const struct hv_config *c, char *why)
+{
+	struct hv *hv;
+	int r = -ENOMEM;
+
+	why[0] = '\0';
+	if ((hv = calloc(1, sizeof(*hv))) == NULL)
+		goto out;
+	hv->config = *c;
+	hv->end_fd = -1;
+	snprintf(hv->baseline, sizeof(hv->baseline), "%s", c->cpu_baseline);
+	if ((r = end_init(hv)) < 0 || (r = kvm_init(hv, why)) < 0)
+		goto out;
+	if ((r = gmem_new(&hv->gmem, hv->kvm, c->ram_fd, c->ram_bytes)) < 0) {
+		snprintf(why, HV_WHY_MAX, "guest memory cannot be set up: %s",
+		    strerror(-r));
+		goto out;
+	}
+	if ((r = bus_new(&hv->bus)) < 0 || (r = vcpus_init(hv)) < 0 ||
+	    (r = devices_init(hv)) < 0)
+		goto out;
+	*hp = hv;
+	return 0;
+out:
+	if (why[0] == '\0')
+		snprintf(why, HV_WHY_MAX, "the machine cannot be made: %s",
+		    strerror(-r));
+	hv_free(hv);
+	return r;
+}
+
+void
+hv_free(struct hv *hv)
+{
+	if (hv == NULL)
+		return;
+	throttle_free(hv->throttle);
+	crew_free(hv->crew);
+	if (hv->machine != NULL)
+		machine_stop(hv->machine);
+	machine_free(hv->machine);
+	bus_free(hv->bus);
+	gmem_free(hv->gmem);
+	arch_clock_free(hv->clock);
+	arch_model_free(hv->model);
+	if (hv->kvm != NULL)
+		kvm_destroy_vm(hv->kvm);
+	if (hv->end_ev != NULL)
+		event_free(hv->end_ev);
+	if (hv->end_fd >= 0)
+		close(hv->end_fd);
+	pthread_mutex_destroy(&hv->end_lock);
+	free(hv);
+}
+
+enum hv_state
+hv_state(const struct hv *hv)
+{
+	return hv->state;
+}
+
+enum hv_end
+hv_end(struct hv *hv, const char **text)
+{
+	enum hv_end end;
+
+	pthread_mutex_lock(&hv->end_lock);
+	end = hv->end;
+	pthread_mutex_unlock(&hv->end_lock);
+	*text = hv->end_text;		/* written once, before `end` */
+	return end;
+}
+
+int
+hv_boot(struct hv *hv, const struct boot_config *c, char *why)
+{
+	struct boot_entry entry = { 0 };
+	const char *sentence = "the kernel cannot be loaded";
+	int r;
+
+	if (hv->state != HV_FRESH) {
+		snprintf(why, HV_WHY_MAX, "the machine has been booted");
+		return -EBUSY;
+	}
+	if ((r = boot_load(hv->gmem, c, &entry, &sentence)) < 0) {
+		snprintf(why, HV_WHY_MAX, "%s", sentence);
+		return r;
+	}
+	if ((r = arch_boot(crew_cpus(hv->crew)[0], &entry)) < 0) {
+		snprintf(why, HV_WHY_MAX, "KVM refused the start state: %s",
+		    strerror(-r));
+		return r;
+	}
+	hv->state = HV_PAUSED;
+	return 0;
+}
+
+/* --- running ------------------------------------------------------------- */
+
+static int
+set_clocks(struct hv *hv, bool has_advance, uint64_t advance_ns)
+{
+	struct kvm_cpu *const *cpus = crew_cpus(hv->crew);
+	int r = 0;
+
+	if (has_advance || hv->clock_is_loaded)
+		r = arch_clock_thaw(hv->clock, hv->kvm, cpus, advance_ns);
+	hv->clock_is_loaded = false;
+	for (unsigned int i = 0; i < hv->config.vcpus; i++)
+		arch_clock_was_paused(cpus[i]);
+	return r;
+}
+
+int
+hv_resume(struct hv *hv, bool has_advance, uint64_t advance_ns)
+{
+	int r;
+
+	switch (hv->state) {
+	case HV_RUNNING:
+		return 0;
+	case HV_PAUSED:
+		break;
+	case HV_FRESH:
+		return -EINVAL;
+	default:
+		return -ESHUTDOWN;
+	}
+	if ((r = set_clocks(hv, has_advance, advance_ns)) < 0)
+		return r;
+	machine_start(hv->machine);
+	hv->state = HV_RUNNING;
+	crew_release(hv->crew, CREW_HOLD_PAUSE);
+	return 0;
+}
+
+int
+hv_pause(struct hv *hv)
+{
+	const char *text;
+	int r;
+
+	if (hv->state == HV_FRESH || hv->state == HV_PAUSED)
+		return 0;
+	if (hv->state != HV_RUNNING || hv_end(hv, &text) != HV_END_NONE)
+		return -ESHUTDOWN;
+	r = crew_hold_wait(hv->crew, CREW_HOLD_PAUSE, PARK_TIMEOUT_MS);
+	if (r < 0) {
+		crew_release(hv->crew, CREW_HOLD_PAUSE);
+		return r;
+	}
+	machine_stop(hv->machine);
+	hv->state = HV_PAUSED;
+	/* It may have ended just before it parked: its end is on its way. */
+	if (hv_end(hv, &text) != HV_END_NONE)
+		return -ESHUTDOWN;
+	return arch_clock_freeze(hv->clock, hv->kvm, crew_cpus(hv->crew));
+}
+
+void
+hv_stop(struct hv *hv)
+{
+	note_end(hv, HV_END_STOPPED, "stopped by its owner");
+	crew_hold(hv->crew, CREW_HOLD_END);
+}
+
+int
+hv_throttle(struct hv *hv, unsigned int percent)
+{
+	return throttle_set(hv->throttle, percent);
+}
+
+int
+hv_dirty_start(struct hv *hv)
+{
+	return gmem_dirty_start(hv->gmem);
+}
+
+int
+hv_dirty_stop(struct hv *hv)
+{
+	return gmem_dirty_stop(hv->gmem);
+}
+
+int
+hv_dirty_harvest(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages)
+{
+	int r = gmem_dirty_harvest(hv->gmem, bitmap, n_pages);
+
+	if (r == 0)
+		hv->dirty_pages += *n_pages;
+	return r;
+}
+
+uint64_t
+hv_pages(const struct hv *hv)
+{
+	return hv->config.ram_bytes / PAGE_BYTES;
+}
+
+/* --- state --------------------------------------------------------------- */
+
+static struct state_identity
+identity_of(const struct hv *hv)
+{
+	return (struct state_identity){
+		.arch = arch_name,
+		.cpu_baseline = hv->baseline,
+		.ram_bytes = hv->config.ram_bytes,
+		.vcpus = hv->config.vcpus,
+	};
+}
+
+int
+hv_save(struct hv *hv, int *fd, uint64_t *len_bytes)
+{
+	struct state_identity id = identity_of(hv);
+	Persona__State__MachineState *s;
+	int r;
+
+	if (hv->state != HV_PAUSED)
+		return -EBUSY;
+	if ((s = state_new(&id)) == NULL)
+		return -ENOMEM;
+	if ((r = arch_save(hv->clock, hv->kvm, hv->model, crew_cpus(hv->crew),
+	    hv->config.vcpus, s)) == 0 &&
+	    (r = machine_save(hv->machine, s)) == 0)
+		r = state_pack(s, fd, len_bytes);
+	state_free(s);
+	return r;
+}
+
+static int
+apply(struct hv *hv, const Persona__State__MachineState *s, char *why)
+{
+	const char *sentence = "a device's state cannot be loaded";
+	int r;
+
+	r = arch_check(hv->kvm, hv->model, hv->config.vcpus, s, why,
+	    HV_WHY_MAX);
+	if (r < 0)
+		return r;
+	if ((r = machine_load(hv->machine, s, &sentence)) < 0) {
+		snprintf(why, HV_WHY_MAX, "%s", sentence);
+		return r;
+	}
+	/* From here a failure leaves half a guest: it must never run. */
+	hv->state = HV_BROKEN;
+	r = arch_load(hv->clock, hv->kvm, hv->model, crew_cpus(hv->crew),
+	    hv->config.vcpus, s, why, HV_WHY_MAX);
+	if (r < 0)
+		return r;
+	hv->clock_is_loaded = true;
+	hv->state = HV_PAUSED;
+	return 0;
+}
+
+int
+hv_load(struct hv *hv, const uint8_t *state, size_t len_bytes, char *why)
+{
+	struct state_identity id = identity_of(hv);
+	Persona__State__MachineState *s;
+	int r;
+
+	why[0] = '\0';
+	if (hv->state != HV_FRESH) {
+		snprintf(why, HV_WHY_MAX, "the machine already has a guest");
+		return -EBUSY;
+	}
+	r = state_unpack(&s, state, len_bytes, &id, why, HV_WHY_MAX);
+	if (r < 0)
+		return r;
+	r = apply(hv, s, why);
+	state_free(s);
+	if (r < 0 && why[0] == '\0')
+		snprintf(why, HV_WHY_MAX, "the state cannot be loaded: %s",
+		    strerror(-r));
+	return r;
+}
+
+int
+hv_attach(struct hv *hv, const char *row, int stream_fd)
+{
+	return machine_attach(hv->machine, row, stream_fd);
+}
+
+void
+hv_stats(struct hv *hv, struct hv_stats *s)
+{
+	crew_stats(hv->crew, &s->run_ns, &s->exits);
+	s->throttle_percent = throttle_get(hv->throttle);
+	s->dirty_pages = hv->dirty_pages;
+}

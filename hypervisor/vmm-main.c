@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * persona-vmm: options, then one of three lives: under personad's control, alone
+ * on a terminal, or a look at KVM. Keeps /dev/kvm, guest memory and the control
+ * connection, because a guest needs them; gives up everything else before the
+ * first byte that a guest or a peer could have written.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arch.h"
+#include "bounds.h"
+#include "control.h"
+#include "hv.h"
+#include "log.h"
+#include "probe.h"
+#include "run.h"
+#include "sandbox.h"
+
+#define DEFAULT_RAM_BYTES	(128ULL << 20)
+
+struct options {
+	int		control_fd, listen_fd;
+	bool		probe, json, sandbox;
+	enum log_level	level;
+	const char	*kernel, *initrd;
+	struct run_config run;
+};
+
+enum { OPT_CONTROL = 256, OPT_LISTEN, OPT_PROBE, OPT_JSON, OPT_KERNEL,
+    OPT_INITRD, OPT_APPEND, OPT_MEMORY, OPT_CPUS, OPT_CPU, OPT_NO_SANDBOX };
+
+static const struct option long_options[] = {
+	{ "control-fd", required_argument, NULL, OPT_CONTROL },
+	{ "listen-fd", required_argument, NULL, OPT_LISTEN },
+	{ "probe", no_argument, NULL, OPT_PROBE },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "kernel", required_argument, NULL, OPT_KERNEL },
+	{ "initrd", required_argument, NULL, OPT_INITRD },
+	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "cpu", required_argument, NULL, OPT_CPU },
+	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void
+usage(FILE *f)
+{
+	fputs("persona-vmm - run one guest on KVM\n"
+	    "\n"
+	    "  persona-vmm --control-fd N [--listen-fd M]   under personad\n"
+	    "  persona-vmm --kernel FILE [options]          on this terminal\n"
+	    "  persona-vmm --probe [--json]                 judge this KVM\n"
+	    "\n"
+	    "  --kernel FILE     ELF (multiboot, PVH, vmlinux) or bzImage\n"
+	    "  --initrd FILE     initramfs\n"
+	    "  --append TEXT     kernel command line\n"
+	    "  --memory SIZE     64M to 8G (default 128M)\n"
+	    "  --cpus N          1 to 8 (default 1)\n"
+	    "  --cpu BASELINE    x86-64-v1 to x86-64-v4 (default: the best up\n"
+	    "                    to x86-64-v2)\n"
+	    "  --no-sandbox      without the system call filter, to debug\n"
+	    "  -v, --verbose     log more\n"
+	    "  -h, --help        this text\n"
+	    "  -V, --version     the version\n", f);
+}
+
+/* A number in [min, max] and nothing behind it. 0 or -EINVAL. */
+static int
+parse_int(const char *s, long min, long max, long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtol(s, &end, 10);
+	return errno != 0 || end == s || *end != '\0' || *out < min ||
+	    *out > max ? -EINVAL : 0;
+}
+
+/* "512M", "2G"; plain numbers are megabytes. */
+static int
+parse_memory(const char *s, uint64_t *bytes)
+{
+	unsigned long long n;
+	unsigned int shift = 20;
+	char *end;
+
+	errno = 0;
+	n = strtoull(s, &end, 10);
+	if (errno != 0 || end == s || *s == '-')
+		return -EINVAL;
+	if (*end == 'G' || *end == 'g')
+		shift = 30;
+	if (strchr("MmGg", *end) != NULL && *end != '\0')
+		end++;
+	if (*end != '\0' || n > RAM_MAX_BYTES >> shift)
+		return -EINVAL;
+	*bytes = (uint64_t)n << shift;
+	return *bytes < RAM_MIN_BYTES ? -EINVAL : 0;
+}
+
+static int
+bad(const char *option, const char *value)
+{
+	fprintf(stderr, "persona-vmm: %s: \"%s\" will not do\n", option,
+	    value);
+	return -EINVAL;
+}
+
+static int
+parse_one(struct options *o, int opt, const char *arg)
+{
+	long n;
+
+	switch (opt) {
+	case OPT_CONTROL:
+	case OPT_LISTEN:
+		if (parse_int(arg, 3, 1023, &n) < 0)
+			return bad("descriptor", arg);
+		*(opt == OPT_CONTROL ? &o->control_fd : &o->listen_fd) = (int)n;
+		return 0;
+	case OPT_PROBE:
+		o->probe = true;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	case OPT_KERNEL:
+		o->kernel = arg;
+		return 0;
+	case OPT_INITRD:
+		o->initrd = arg;
+		return 0;
+	case OPT_APPEND:
+		if (strlen(arg) > CMDLINE_MAX)
+			return bad("--append", "(too long)");
+		o->run.cmdline = arg;
+		return 0;
+	case OPT_MEMORY:
+		return parse_memory(arg, &o->run.ram_bytes) < 0 ?
+		    bad("--memory", arg) : 0;
+	case OPT_CPUS:
+		if (parse_int(arg, 1, VCPUS_MAX, &n) < 0)
+			return bad("--cpus", arg);
+		o->run.vcpus = (unsigned int)n;
+		return 0;
+	case OPT_CPU:
+		o->run.cpu_baseline = arg;
+		return 0;
+	case OPT_NO_SANDBOX:
+		o->sandbox = false;
+		return 0;
+	case 'v':
+		o->level = LOG_DEBUG;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* The best baseline of this host that most other handsets have too. */
+static const char *
+usual_baseline(struct hv_host *host)
+{
+	const char *best = arch_baseline(0);
+	char why[HV_WHY_MAX];
+
+	if (host->kvm == NULL)
+		return best;
+	for (size_t i = 0; i < 2; i++)
+		if (arch_baseline_check(host->kvm, arch_baseline(i),
+		    host->software, why, sizeof(why)) == 0)
+			best = arch_baseline(i);
+	return best;
+}
+
+/* epoll only: select(2) and poll(2) state would be one more thing to allow. */
+static struct event_base *
+loop_new(void)
+{
+	struct event_config *c = event_config_new();
+	struct event_base *base = NULL;
+
+	if (c != NULL) {
+		event_config_set_flag(c, EVENT_BASE_FLAG_NOLOCK);
+		base = event_base_new_with_config(c);
+		event_config_free(c);
+	}
+	return base;
+}
+
+static int
+enter_sandbox(const struct options *o)
+{
+	int r;
+
+	if (!o->sandbox) {
+		log_warn("running without the sandbox");
+		return 0;
+	}
+	if ((r = sandbox_enter()) < 0)
+		log_err("the sandbox cannot be entered: %s", strerror(-r));
+	return r;
+}
+
+static int
+controlled(struct options *o, struct event_base *base, struct hv_host *host)
+{
+	struct control *c;
+	int status;
+
+	if (enter_sandbox(o) < 0)
+		return 1;
+	if (control_new(&c, base, host, o->control_fd, o->listen_fd) < 0) {
+		log_err("the control connection cannot be served");
+		return 1;
+	}
+	event_base_dispatch(base);
+	status = control_exit_status(c);
+	control_free(c);
+	return status;
+}
+
+static int
+standalone(struct options *o, struct event_base *base, struct hv_host *host)
+{
+	o->run.kernel_fd = open(o->kernel, O_RDONLY | O_CLOEXEC);
+	if (o->run.kernel_fd < 0) {
+		log_err("%s: %s", o->kernel, strerror(errno));
+		return 1;
+	}
+	if (o->initrd != NULL &&
+	    (o->run.initrd_fd = open(o->initrd, O_RDONLY | O_CLOEXEC)) < 0) {
+		log_err("%s: %s", o->initrd, strerror(errno));
+		return 1;
+	}
+	if (o->run.cpu_baseline == NULL)
+		o->run.cpu_baseline = usual_baseline(host);
+	if (enter_sandbox(o) < 0)
+		return 1;
+	return run_guest(base, host, &o->run);
+}
+
+static int
+run_options(struct options *o)
+{
+	struct event_base *base;
+	struct hv_host host;
+	struct probe probe;
+	int status;
+
+	if (o->probe) {
+		probe_kvm(&probe);
+		probe_print(&probe, o->json, stdout);
+		return probe.kvm == PROBE_NONE ? 1 : 0;
+	}
+	if (o->control_fd < 0 && o->listen_fd < 0 && o->kernel == NULL) {
+		usage(stderr);
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	if ((base = loop_new()) == NULL) {
+		log_err("no event loop");
+		return 1;
+	}
+	hv_host_open(&host);
+	status = o->kernel != NULL ? standalone(o, base, &host) :
+	    controlled(o, base, &host);
+	hv_host_close(&host);
+	event_base_free(base);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = {
+		.control_fd = -1,
+		.listen_fd = -1,
+		.sandbox = true,
+		.level = LOG_INFO,
+		.run = { .kernel_fd = -1, .initrd_fd = -1, .cmdline = "",
+		    .ram_bytes = DEFAULT_RAM_BYTES, .vcpus = 1 },
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "vhV", long_options,
+	    NULL)) != -1) {
+		if (opt == 'h') {
+			usage(stdout);
+			return 0;
+		}
+		if (opt == 'V') {
+			puts("persona-vmm " PACKAGE_VERSION);
+			return 0;
+		}
+		if (parse_one(&o, opt, optarg) < 0) {
+			fputs("Try persona-vmm --help.\n", stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "persona-vmm: what is \"%s\"?\n",
+		    argv[optind]);
+		return 2;
+	}
+	log_init("persona-vmm", o.level);
+	return run_options(&o);
+}

@@ -48,7 +48,7 @@ leave(struct console *k, const char *why, int status)
 	k->status = status;
 }
 
-/* --- the terminal ------------------------------------------------------------- */
+/* --- the terminal ------------------------------------------------------- */
 
 /* Blocks the signals that would end us with the terminal still raw. */
 static int
@@ -91,7 +91,7 @@ restore_terminal(struct console *k)
 	k->raw = false;
 }
 
-/* --- input: the escape is taken out, everything else is the guest's ----------- */
+/* --- input: the escape is taken out, everything else is the guest's ----- */
 
 static void
 put_to_guest(struct console *k, char c)
@@ -146,7 +146,7 @@ read_input(struct console *k)
 		take_key(k, keys[i]);
 }
 
-/* --- moving bytes --------------------------------------------------------------- */
+/* --- moving bytes ------------------------------------------------------- */
 
 static void
 write_guest(struct console *k)
@@ -301,25 +301,20 @@ attach(struct ctl *ctl, struct ctl_client *c)
 int
 ctl_console(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option own[] = {
-		CTL_COMMON_OPTIONS,
-		{ "virtio", no_argument, NULL, 'v' },
-		{ 0 }
-	};
+	static const struct option flag = { "virtio", no_argument, NULL, 'v' };
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Console con = PERSONA__CONTROL__CONSOLE__INIT;
 	struct console k = { .ctl = ctl, .signals = -1, .input_open = true };
 	struct ctl_client *client;
 	const char *name;
-	int c, status;
+	bool virtio = false;
+	int status;
 
-	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
-		if (c == '?')
-			return CTL_USAGE;
-		con.has_virtio = con.virtio = true;
-	}
-	if ((status = ctl_persona_argument(ctl, argc, argv, &name)) != CTL_OK)
+	status = ctl_flag_option(ctl, argc, argv, &flag, &virtio);
+	if (status != CTL_OK ||
+	    (status = ctl_persona_argument(ctl, argc, argv, &name)) != CTL_OK)
 		return status;
+	con.has_virtio = con.virtio = virtio;
 	con.name = (char *)(uintptr_t)name;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CONSOLE;
 	req.console = &con;

@@ -85,7 +85,7 @@ print_checks(struct ctl *ctl, const Persona__Control__DoctorResult *d)
 	return ok ? CTL_OK : CTL_FAILED;
 }
 
-/* --- without personad --------------------------------------------------------- */
+/* --- without personad --------------------------------------------------- */
 
 /* Installed, or beside personactl in a build tree. 0 or -ENOENT. */
 static int

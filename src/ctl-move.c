@@ -18,7 +18,7 @@
 
 #define BUDGET_MAX_MS 60000
 
-/* --- how it ended ------------------------------------------------------------------ */
+/* --- how it ended ------------------------------------------------------- */
 
 /* Where the persona is, in words, by what personad knows now. NULL: not sure. */
 static const char *
@@ -91,7 +91,7 @@ say_end(struct ctl *ctl, const Persona__Control__MoveInfo *m)
 	return CTL_OK;
 }
 
-/* --- move ---------------------------------------------------------------------------- */
+/* --- move --------------------------------------------------------------- */
 
 static int
 take_move_option(struct ctl *ctl, int c, Persona__Control__Move *move)
@@ -133,20 +133,16 @@ move_from_options(struct ctl *ctl, int argc, char **argv,
 		{ "detach", no_argument, NULL, 'd' },
 		{ 0 }
 	};
-	const char *pos[2], *why;
+	const char *pos[2];
 	int c, status;
 
 	while ((c = ctl_option(ctl, argc, argv, own)) != -1)
 		if ((status = take_move_option(ctl, c, move)) != CTL_OK)
 			return status;
-	if ((status = ctl_arguments(ctl, argc, argv, 2, 2, pos)) != CTL_OK)
+	if ((status = ctl_arguments(ctl, argc, argv, 2, 2, pos)) != CTL_OK ||
+	    (status = ctl_check_persona(ctl, pos[0])) != CTL_OK ||
+	    (status = ctl_check_peer(ctl, pos[1])) != CTL_OK)
 		return status;
-	if (parse_persona_name(pos[0], &why) < 0)
-		return ctl_usage(ctl, "'%s' cannot be a persona: %s", pos[0],
-		    why);
-	if (parse_peer(pos[1], &why) < 0)
-		return ctl_usage(ctl, "'%s' cannot be a peer: %s", pos[1],
-		    why);
 	move->name = (char *)(uintptr_t)pos[0];
 	move->peer = (char *)(uintptr_t)pos[1];
 	return CTL_OK;
@@ -193,7 +189,7 @@ ctl_move(struct ctl *ctl, int argc, char **argv)
 	return status;
 }
 
-/* --- status and cancel ------------------------------------------------------------------ */
+/* --- status and cancel -------------------------------------------------- */
 
 static int
 status_json(const Persona__Control__Reply *reply)
@@ -278,27 +274,21 @@ ask_status(struct ctl *ctl, const Persona__Control__Request *req,
 int
 ctl_status(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option own[] = {
-		CTL_COMMON_OPTIONS,
-		{ "follow", no_argument, NULL, 'f' },
-		{ 0 }
-	};
+	static const struct option flag = { "follow", no_argument, NULL, 'f' };
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Status st = PERSONA__CONTROL__STATUS__INIT;
 	Persona__Control__Reply *reply;
-	const char *name, *why;
-	int c, status;
+	const char *name;
+	bool follow = false;
+	int status;
 
-	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
-		if (c == '?')
-			return CTL_USAGE;
-		st.has_follow = st.follow = true;
-	}
-	if ((status = ctl_arguments(ctl, argc, argv, 0, 1, &name)) != CTL_OK)
+	status = ctl_flag_option(ctl, argc, argv, &flag, &follow);
+	if (status != CTL_OK ||
+	    (status = ctl_arguments(ctl, argc, argv, 0, 1, &name)) != CTL_OK)
 		return status;
-	if (name != NULL && parse_persona_name(name, &why) < 0)
-		return ctl_usage(ctl, "'%s' cannot be a persona: %s", name,
-		    why);
+	if (name != NULL && (status = ctl_check_persona(ctl, name)) != CTL_OK)
+		return status;
+	st.has_follow = st.follow = follow;
 	st.name = (char *)(uintptr_t)name;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_STATUS;
 	req.status = &st;

@@ -225,14 +225,14 @@ ctl_pair(struct ctl *ctl, int argc, char **argv)
 	Persona__Control__Pair pair = PERSONA__CONTROL__PAIR__INIT;
 	struct pairing p = { .ctl = ctl };
 	struct ctl_client *c;
-	const char *peer, *why;
+	const char *peer;
 	int status;
 
 	if ((status = take_options(ctl, argc, argv, &wait)) != CTL_OK ||
 	    (status = ctl_arguments(ctl, argc, argv, 0, 1, &peer)) != CTL_OK)
 		return status;
-	if (peer != NULL && parse_peer(peer, &why) < 0)
-		return ctl_usage(ctl, "'%s' cannot be a peer: %s", peer, why);
+	if (peer != NULL && (status = ctl_check_peer(ctl, peer)) != CTL_OK)
+		return status;
 	if (peer != NULL) {
 		pair.peer = (char *)(uintptr_t)peer;
 		req.what_case = PERSONA__CONTROL__REQUEST__WHAT_PAIR;

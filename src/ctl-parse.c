@@ -13,8 +13,8 @@
 #include "ctl-text.h"
 
 /*
- * Decimal digits from *s, which moves behind them (also when they are too many). Unlike strtoull(3) this takes
- * no sign, no space and no other base.
+ * Decimal digits from *s, which moves behind them, also when they are too many.
+ * Unlike strtoull(3) this takes no sign, no space and no other base.
  */
 static int
 take_digits(const char **s, uint64_t *out)

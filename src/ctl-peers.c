@@ -10,7 +10,6 @@
 #include "control.pb-c.h"
 #include "ctl-client.h"
 #include "ctl-json.h"
-#include "ctl-parse.h"
 #include "ctl-table.h"
 #include "ctl-text.h"
 #include "ctl.h"
@@ -112,23 +111,16 @@ peers_names(const Persona__Control__Reply *reply)
 int
 ctl_peers(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option own[] = {
-		CTL_COMMON_OPTIONS,
-		{ "names", no_argument, NULL, 'n' },
-		{ 0 }
-	};
+	static const struct option flag = { "names", no_argument, NULL, 'n' };
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Peers peers = PERSONA__CONTROL__PEERS__INIT;
 	Persona__Control__Reply *reply;
 	bool names = false;
-	int c, status;
+	int status;
 
-	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
-		if (c == '?')
-			return CTL_USAGE;
-		names = true;
-	}
-	if ((status = ctl_arguments(ctl, argc, argv, 0, 0, NULL)) != CTL_OK)
+	status = ctl_flag_option(ctl, argc, argv, &flag, &names);
+	if (status != CTL_OK ||
+	    (status = ctl_arguments(ctl, argc, argv, 0, 0, NULL)) != CTL_OK)
 		return status;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_PEERS;
 	req.peers = &peers;
@@ -149,14 +141,13 @@ ctl_unpair(struct ctl *ctl, int argc, char **argv)
 {
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
-	const char *peer, *why;
+	const char *peer;
 	int status;
 
 	if ((status = ctl_no_options(ctl, argc, argv)) != CTL_OK ||
-	    (status = ctl_arguments(ctl, argc, argv, 1, 1, &peer)) != CTL_OK)
+	    (status = ctl_arguments(ctl, argc, argv, 1, 1, &peer)) != CTL_OK ||
+	    (status = ctl_check_peer(ctl, peer)) != CTL_OK)
 		return status;
-	if (parse_peer(peer, &why) < 0)
-		return ctl_usage(ctl, "'%s' cannot be a peer: %s", peer, why);
 	name.name = (char *)(uintptr_t)peer;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_UNPAIR;
 	req.unpair = &name;

@@ -48,7 +48,7 @@ state_text(int state)
 	return (size_t)state < N_STATES ? states[state].text : "unknown";
 }
 
-/* --- questions that name a persona and want only a yes ---------------------- */
+/* --- questions that name a persona and want only a yes ------------------ */
 
 static int
 call_and_say(struct ctl *ctl, const Persona__Control__Request *req)
@@ -141,23 +141,16 @@ ctl_stop(struct ctl *ctl, int argc, char **argv)
 int
 ctl_delete(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option own[] = {
-		CTL_COMMON_OPTIONS,
-		{ "yes", no_argument, NULL, 'y' },
-		{ 0 }
-	};
+	static const struct option flag = { "yes", no_argument, NULL, 'y' };
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
 	const char *arg;
 	bool yes = false;
-	int c, status;
+	int status;
 
-	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
-		if (c == '?')
-			return CTL_USAGE;
-		yes = true;
-	}
-	if ((status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
+	status = ctl_flag_option(ctl, argc, argv, &flag, &yes);
+	if (status != CTL_OK ||
+	    (status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
 		return status;
 	if (!yes && !ctl_confirm("Delete persona %s and its image from this "
 	    "handset?", arg))
@@ -168,7 +161,7 @@ ctl_delete(struct ctl *ctl, int argc, char **argv)
 	return call_and_say(ctl, &req);
 }
 
-/* --- create ------------------------------------------------------------------ */
+/* --- create ------------------------------------------------------------- */
 
 struct create_args {
 	Persona__Control__Create	msg;
@@ -272,7 +265,7 @@ ctl_create(struct ctl *ctl, int argc, char **argv)
 	return status;
 }
 
-/* --- list and show ----------------------------------------------------------- */
+/* --- list and show ------------------------------------------------------ */
 
 static void
 persona_json(struct json *j, const char *key,
@@ -351,23 +344,16 @@ list_table(const Persona__Control__Reply *reply)
 int
 ctl_list(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option own[] = {
-		CTL_COMMON_OPTIONS,
-		{ "names", no_argument, NULL, 'n' },
-		{ 0 }
-	};
+	static const struct option flag = { "names", no_argument, NULL, 'n' };
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__List list = PERSONA__CONTROL__LIST__INIT;
 	Persona__Control__Reply *reply;
 	bool names = false;
-	int c, status;
+	int status;
 
-	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
-		if (c == '?')
-			return CTL_USAGE;
-		names = true;
-	}
-	if ((status = ctl_arguments(ctl, argc, argv, 0, 0, NULL)) != CTL_OK)
+	status = ctl_flag_option(ctl, argc, argv, &flag, &names);
+	if (status != CTL_OK ||
+	    (status = ctl_arguments(ctl, argc, argv, 0, 0, NULL)) != CTL_OK)
 		return status;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_LIST;
 	req.list = &list;

@@ -229,7 +229,7 @@ progress_summary(char out[PROGRESS_LINE_MAX],
 		append_savings(out, t->savings);
 }
 
-/* --- JSON ---------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------- */
 
 static void
 savings_json(struct json *j, const Persona__Transfer__Savings *s)

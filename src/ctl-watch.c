@@ -59,7 +59,7 @@ clear_bar(struct watch *w)
 	fflush(stdout);
 }
 
-/* --- showing -------------------------------------------------------------------- */
+/* --- showing ------------------------------------------------------------ */
 
 static void
 show_json(const Persona__Control__Reply *reply)
@@ -118,7 +118,7 @@ show(struct watch *w, const Persona__Control__Reply *reply)
 		show_lines(w, reply);
 }
 
-/* --- Ctrl-C ---------------------------------------------------------------------- */
+/* --- Ctrl-C ------------------------------------------------------------- */
 
 static int
 catch_interrupt(void)
@@ -174,7 +174,7 @@ take_cancel_reply(struct watch *w, bool *answered)
 	}
 }
 
-/* --- the loop --------------------------------------------------------------------- */
+/* --- the loop ----------------------------------------------------------- */
 
 /* -1 to go on; CTL_OK with *last; or the exit status of a failure. */
 static int

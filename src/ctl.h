@@ -43,6 +43,15 @@ struct ctl {
 	{ "json", no_argument, NULL, 'j' },		\
 	{ "help", no_argument, NULL, 'h' }
 
+/* What the common options do, for every help text. */
+#define CTL_COMMON_HELP							\
+	"  -S, --socket PATH     personad's control socket\n"		\
+	"      --json            answer in JSON, an object a line\n"	\
+	"  -h, --help            say this\n"
+
+/* Take the value of --socket. A ctl_exit; a mistake has been reported. */
+int	ctl_set_socket(struct ctl *ctl, const char *path);
+
 /*
  * The next of the command's own options, -1 after the last. Common options are
  * dealt with here (--help prints and exits with 0); '?' after a mistake that has
@@ -54,12 +63,20 @@ int	ctl_option(struct ctl *ctl, int argc, char **argv,
 /* For a command without options of its own: parse them all. A ctl_exit. */
 int	ctl_no_options(struct ctl *ctl, int argc, char **argv);
 
+/* For a command whose one option is a flag: *flag says whether it was given. */
+int	ctl_flag_option(struct ctl *ctl, int argc, char **argv,
+	    const struct option *flag_row, bool *flag);
+
 /*
  * The arguments after the options, of which there must be min..max; pos[max] is
  * filled up with NULL. A ctl_exit; a mistake has been reported.
  */
 int	ctl_arguments(struct ctl *ctl, int argc, char **argv, int min, int max,
 	    const char **pos);
+
+/* Refuse what no persona or no peer can be called. A ctl_exit; reported. */
+int	ctl_check_persona(const struct ctl *ctl, const char *name);
+int	ctl_check_peer(const struct ctl *ctl, const char *name);
 
 /* As ctl_arguments for exactly one, which must be a possible persona name. */
 int	ctl_persona_argument(struct ctl *ctl, int argc, char **argv,
@@ -90,7 +107,7 @@ int	ctl_done(const struct ctl *ctl);
  */
 bool	ctl_confirm(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- commands, one file per group ------------------------------------------- */
+/* --- commands, one file per group --------------------------------------- */
 
 /* ctl-doctor.c */
 int	ctl_doctor(struct ctl *ctl, int argc, char **argv);

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * personactl: one table of commands and what they all have in common. Knows
- * nothing of what a command asks or prints; that is one file per group.
+ * personactl: the table of commands, and the options before one. Knows nothing
+ * of what a command asks or prints; that is one file per group.
  */
 #include "config.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bounds.h"
-#include "ctl-json.h"
-#include "ctl-parse.h"
-#include "ctl-text.h"
 #include "ctl.h"
-#include "reason.h"
 
 /* Each row has a section in personactl(1) and a word in the completion. */
 static const struct ctl_command commands[] = {
@@ -83,11 +77,6 @@ static const struct ctl_command commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-#define COMMON_HELP							\
-	"  -S, --socket PATH     personad's control socket\n"		\
-	"      --json            answer in JSON, an object a line\n"	\
-	"  -h, --help            say this\n"
-
 static void
 print_help(void)
 {
@@ -95,204 +84,10 @@ print_help(void)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		printf("  %-8s %-22s %s\n", commands[i].name,
 		    commands[i].args, commands[i].summary);
-	fputs("\noptions, before or after the command:\n" COMMON_HELP
+	fputs("\noptions, before or after the command:\n" CTL_COMMON_HELP
 	    "  -V, --version         say which version this is\n"
 	    "\n'personactl COMMAND --help' says more; so does personactl(1).\n",
 	    stdout);
-}
-
-static void
-print_command_help(const struct ctl_command *c)
-{
-	printf("usage: personactl %s%s%s [OPTIONS]\n%c%s.\n", c->name,
-	    *c->args != '\0' ? " " : "", c->args,
-	    c->summary[0] - 'a' + 'A', c->summary + 1);
-	if (c->more != NULL)
-		printf("%s\n", c->more);
-	printf("\n%s" COMMON_HELP, c->options != NULL ? c->options : "");
-}
-
-int
-ctl_usage(const struct ctl *ctl, const char *fmt, ...)
-{
-	char *text;
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	ctl_report(ctl, CTL_USAGE, -EINVAL, 0, n < 0 ? "wrong usage" : text);
-	if (n >= 0)
-		free(text);
-	if (!ctl->json)
-		fprintf(stderr, "'personactl%s%s --help' says how.\n",
-		    ctl->command != NULL ? " " : "",
-		    ctl->command != NULL ? ctl->command->name : "");
-	return CTL_USAGE;
-}
-
-int
-ctl_fail(const struct ctl *ctl, const char *fmt, ...)
-{
-	char *text;
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	ctl_report(ctl, CTL_FAILED, 0, 0, n < 0 ? "out of memory" : text);
-	if (n >= 0)
-		free(text);
-	return CTL_FAILED;
-}
-
-int
-ctl_report(const struct ctl *ctl, enum ctl_exit status, int error,
-    uint32_t reason, const char *message)
-{
-	char *text;
-
-	if (ctl->json) {
-		struct json j;
-
-		json_begin(&j, stdout);
-		json_bool(&j, "ok", false);
-		json_string(&j, "message", message);
-		if (error != 0)
-			json_string(&j, "error", strerrorname_np(-error));
-		if (reason != 0)
-			json_string(&j, "reason", reason_word(reason));
-		(void)json_finish(&j);
-		return status;
-	}
-	text = text_printable(message);
-	fprintf(stderr, "personactl: %s\n", text != NULL ? text : "failed");
-	free(text);
-	return status;
-}
-
-int
-ctl_done(const struct ctl *ctl)
-{
-	struct json j;
-
-	if (!ctl->json)
-		return CTL_OK;
-	json_begin(&j, stdout);
-	json_bool(&j, "ok", true);
-	return json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
-}
-
-bool
-ctl_confirm(const char *fmt, ...)
-{
-	char line[16] = "";
-	va_list ap;
-
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputs(" [y/N] ", stderr);
-	fflush(stderr);
-	if (fgets(line, sizeof(line), stdin) == NULL)
-		return false;
-	line[strcspn(line, "\r\n")] = '\0';
-	return strcasecmp(line, "y") == 0 || strcasecmp(line, "yes") == 0;
-}
-
-static int
-set_socket(struct ctl *ctl, const char *path)
-{
-	if (*path == '\0')
-		return ctl_usage(ctl, "--socket wants a path");
-	ctl->socket_path = path;
-	return CTL_OK;
-}
-
-int
-ctl_option(struct ctl *ctl, int argc, char **argv, const struct option *own)
-{
-	char letters[64] = ":S:jh";
-	size_t n = strlen(letters);
-
-	for (const struct option *o = own; o->name != NULL; o++)
-		if (o->val < 128 && strchr("Sjh", o->val) == NULL) {
-			letters[n++] = (char)o->val;
-			if (o->has_arg == required_argument)
-				letters[n++] = ':';
-		}
-	letters[n] = '\0';
-	for (;;) {
-		int c = getopt_long(argc, argv, letters, own, NULL);
-
-		switch (c) {
-		case 'S':
-			if (set_socket(ctl, optarg) != CTL_OK)
-				return '?';
-			break;
-		case 'j':
-			ctl->json = true;
-			break;
-		case 'h':
-			print_command_help(ctl->command);
-			exit(CTL_OK);
-		case ':':
-			ctl_usage(ctl, "option '%s' wants a value",
-			    argv[optind - 1]);
-			return '?';
-		case '?':
-			if (optopt != 0 && optopt < 128)
-				ctl_usage(ctl, "'-%c' is not an option of '%s'",
-				    optopt, ctl->command->name);
-			else
-				ctl_usage(ctl, "'%s' is not an option of '%s'",
-				    argv[optind - 1], ctl->command->name);
-			return '?';
-		default:
-			return c;
-		}
-	}
-}
-
-int
-ctl_no_options(struct ctl *ctl, int argc, char **argv)
-{
-	static const struct option own[] = { CTL_COMMON_OPTIONS, { 0 } };
-
-	return ctl_option(ctl, argc, argv, own) == -1 ? CTL_OK : CTL_USAGE;
-}
-
-int
-ctl_arguments(struct ctl *ctl, int argc, char **argv, int min, int max,
-    const char **pos)
-{
-	int n = argc - optind;
-
-	for (int i = 0; i < max; i++)
-		pos[i] = i < n ? argv[optind + i] : NULL;
-	if (n < min)
-		return ctl_usage(ctl, "'%s' wants %s", ctl->command->name,
-		    ctl->command->args);
-	if (n > max)
-		return ctl_usage(ctl, "'%s' is one argument too many",
-		    argv[optind + max]);
-	return CTL_OK;
-}
-
-int
-ctl_persona_argument(struct ctl *ctl, int argc, char **argv, const char **name)
-{
-	const char *why;
-	int status;
-
-	if ((status = ctl_arguments(ctl, argc, argv, 1, 1, name)) != CTL_OK)
-		return status;
-	if (parse_persona_name(*name, &why) < 0)
-		return ctl_usage(ctl, "'%s' cannot be a persona: %s", *name,
-		    why);
-	return CTL_OK;
 }
 
 static const struct ctl_command *
@@ -320,7 +115,7 @@ global_options(struct ctl *ctl, int argc, char **argv)
 		case -1:
 			return -1;
 		case 'S':
-			if (set_socket(ctl, optarg) != CTL_OK)
+			if (ctl_set_socket(ctl, optarg) != CTL_OK)
 				return CTL_USAGE;
 			break;
 		case 'j':

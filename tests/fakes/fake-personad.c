@@ -65,7 +65,7 @@ finish(struct conn *c, int error, const char *message)
 	send_reply(c, &r, NULL);
 }
 
-/* --- personas ------------------------------------------------------------------- */
+/* --- personas ----------------------------------------------------------- */
 
 static void
 fill_persona(Persona__Control__PersonaInfo *p, const char *name)
@@ -168,7 +168,7 @@ answer_console(struct conn *c)
 	finish(c, 0, NULL);
 }
 
-/* --- peers ------------------------------------------------------------------------ */
+/* --- peers -------------------------------------------------------------- */
 
 static void
 answer_peers(struct conn *c)
@@ -235,7 +235,7 @@ answer_pair(struct conn *c, const char *peer)
 	send_step(c, PERSONA__CONTROL__PAIR_STEP__STEP__PAIRED, true, peer);
 }
 
-/* --- moves ------------------------------------------------------------------------ */
+/* --- moves -------------------------------------------------------------- */
 
 static void
 send_move(struct conn *c, unsigned int i, bool done, uint32_t reason)
@@ -346,7 +346,7 @@ answer_status(struct conn *c, const Persona__Control__Status *s)
 	}
 }
 
-/* --- the rest ----------------------------------------------------------------------- */
+/* --- the rest ----------------------------------------------------------- */
 
 static void
 answer_doctor(struct conn *c)

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * persona-sync send: reaches the peer, then stands between personad, persona-vmm
+ * and the engine of sync-send.c. Gets guest memory only after the peer has
+ * proven its key. Decides nothing about the guest.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "reason.h"
+#include "region.h"
+#include "stream.h"
+#include "sync-roles.h"
+#include "sync-send.h"
+#include "vmm-harvest.h"
+
+#define KEY_FILE_MAX		((size_t)16 << 10)
+#define ADDRESSES_MAX		32u
+#define CHANNELS_DEFAULT	4u
+#define BUDGET_DEFAULT_MS	100u
+
+struct sender {
+	struct worker		*w;
+	struct sync_send	*engine;	/* once connected */
+	struct vmm_harvest	*vmm;
+	struct region		ram;
+	uint64_t		*dirty;
+	size_t			dirty_bytes;
+	/* connecting */
+	Persona__Transfer__TransferMessage *setup;	/* a copy */
+	char			*key;
+	size_t			key_len;
+	struct ssh_conn		*conn;
+	size_t			address;	/* the next one to try */
+	uint32_t		failed_reason;
+	char			failed_text[REASON_TEXT_MAX + 1];
+};
+
+static const Persona__Transfer__SendSetup *
+setup(const struct sender *s)
+{
+	return s->setup->send_setup;
+}
+
+static void
+ended(struct sender *s, uint32_t reason, const char *text)
+{
+	worker_ended(s->w, reason, text);
+}
+
+/* Our own trouble: through the engine if there is one, so that the peer knows. */
+static void
+fail(struct sender *s, uint32_t reason, const char *text)
+{
+	if (s->engine != NULL)
+		sync_send_cancel(s->engine, reason, text);
+	else
+		ended(s, reason, text);
+}
+
+/* --- what the engine asks --------------------------------------------------- */
+
+static uint64_t
+engine_now(void *arg)
+{
+	(void)arg;
+	return worker_now_ns();
+}
+
+static void
+engine_again(void *arg)
+{
+	worker_again(((struct sender *)arg)->w);
+}
+
+static void
+engine_harvest(void *arg, bool start)
+{
+	vmm_harvest_ask(((struct sender *)arg)->vmm, start);
+}
+
+static void
+engine_throttle(void *arg, unsigned int percent)
+{
+	vmm_harvest_throttle(((struct sender *)arg)->vmm, percent);
+}
+
+static void
+engine_want_stop(void *arg)
+{
+	Persona__Transfer__TransferMessage m =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__WantStop want = PERSONA__TRANSFER__WANT_STOP__INIT;
+
+	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_WANT_STOP;
+	m.want_stop = &want;
+	worker_tell(((struct sender *)arg)->w, &m, NULL, 0);
+}
+
+static void
+engine_prepared(void *arg, uint64_t tenure)
+{
+	Persona__Transfer__TransferMessage m =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__Prepared prepared =
+	    PERSONA__TRANSFER__PREPARED__INIT;
+
+	prepared.tenure = tenure;
+	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_PREPARED;
+	m.prepared = &prepared;
+	worker_tell(((struct sender *)arg)->w, &m, NULL, 0);
+}
+
+static void
+engine_running(void *arg, uint64_t tenure, uint64_t blackout_ns)
+{
+	Persona__Transfer__TransferMessage m =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__Running running = PERSONA__TRANSFER__RUNNING__INIT;
+
+	running.tenure = tenure;
+	running.has_blackout_ns = blackout_ns > 0;
+	running.blackout_ns = blackout_ns;
+	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_RUNNING;
+	m.running = &running;
+	worker_tell(((struct sender *)arg)->w, &m, NULL, 0);
+}
+
+static void
+engine_progress(void *arg, const struct sync_progress *p)
+{
+	worker_progress(((struct sender *)arg)->w, p);
+}
+
+static void
+engine_ended(void *arg, uint32_t reason, const char *text)
+{
+	struct sender *s = arg;
+	struct sync_progress p;
+
+	sync_send_progress(s->engine, &p);
+	worker_progress(s->w, &p);
+	ended(s, reason, text);
+}
+
+/* --- what persona-vmm answers ----------------------------------------------- */
+
+static void
+vmm_harvested(void *arg)
+{
+	sync_send_harvested(((struct sender *)arg)->engine);
+}
+
+static void
+vmm_failed(void *arg, const char *why)
+{
+	struct sender *s = arg;
+
+	/* Once released, the guest's own process is expected to go. */
+	sync_send_cancel(s->engine, REASON_VMM_FAILED, why);
+}
+
+/* --- connecting ------------------------------------------------------------- */
+
+static void
+peer_proven(struct sender *s)
+{
+	const Persona__Transfer__Address *a =
+	    setup(s)->addresses[s->address - 1];
+	Persona__Transfer__TransferMessage m =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__PeerProven proven =
+	    PERSONA__TRANSFER__PEER_PROVEN__INIT;
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s %u", a->host, a->port);
+	proven.address = text;
+	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_PEER_PROVEN;
+	m.peer_proven = &proven;
+	worker_tell(s->w, &m, NULL, 0);
+}
+
+static int
+make_engine(struct sender *s, struct stream **streams, size_t n)
+{
+	static const struct sync_send_ops ops = {
+		.now_ns = engine_now, .again = engine_again,
+		.harvest = engine_harvest, .throttle = engine_throttle,
+		.want_stop = engine_want_stop, .prepared = engine_prepared,
+		.running = engine_running, .progress = engine_progress,
+		.ended = engine_ended,
+	};
+	const Persona__Transfer__SendSetup *p = setup(s);
+	struct sync_send_config cfg = {
+		.persona = p->persona,
+		.attempt = s->w->attempt,
+		.blackout_budget_ms = p->has_blackout_budget_ms ?
+		    p->blackout_budget_ms : BUDGET_DEFAULT_MS,
+		.bandwidth_limit = p->has_bandwidth_limit ?
+		    p->bandwidth_limit : 0,
+		.allow_throttle = !p->has_allow_throttle || p->allow_throttle,
+	};
+	int r = sync_send_new(&s->engine, &cfg, &ops, s);
+
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0)
+			r = sync_send_add_stream(s->engine, streams[i]);
+		else
+			stream_close(streams[i]);
+	}
+	return r;
+}
+
+static void try_next(struct sender *s);
+
+static uint32_t
+reason_of(int r)
+{
+	return r == -EKEYREJECTED ? REASON_KEY_MISMATCH :
+	    r == -EACCES ? REASON_NOT_PAIRED : REASON_UNREACHABLE;
+}
+
+/* Remember the most telling failure: a key says more than silence. */
+static void
+note_failure(struct sender *s, int r, const char *why)
+{
+	uint32_t reason = reason_of(r);
+
+	if (s->failed_reason == REASON_OK || reason != REASON_UNREACHABLE) {
+		s->failed_reason = reason;
+		snprintf(s->failed_text, sizeof(s->failed_text), "%s", why);
+	}
+	log_info("persona %s: %s: %s", setup(s)->persona->name,
+	    setup(s)->addresses[s->address - 1]->host, why);
+}
+
+static void
+connected_cb(void *arg, int r, const char *why, struct stream **streams,
+    size_t n)
+{
+	struct sender *s = arg;
+
+	s->conn = NULL;
+	if (r < 0) {
+		note_failure(s, r, why);
+		try_next(s);
+		return;
+	}
+	if ((r = make_engine(s, streams, n)) < 0) {
+		log_warn_r(r, "cannot begin");
+		fail(s, REASON_INTERNAL, NULL);
+		return;
+	}
+	explicit_bzero(s->key, s->key_len);
+	peer_proven(s);
+}
+
+/* Begin with the next address; when there is none, it is over. */
+static void
+try_next(struct sender *s)
+{
+	const Persona__Transfer__SendSetup *p = setup(s);
+
+	while (s->address < p->n_addresses) {
+		const Persona__Transfer__Address *a =
+		    p->addresses[s->address++];
+		struct ssh_config cfg = {
+			.host = a->host,
+			.port = (uint16_t)a->port,
+			.peer_key = p->peer_key,
+			.own_key = p->own_key,
+			.private_pem = s->key,
+			.private_len = s->key_len,
+			.transfer_id = p->transfer_id,
+			.channels = p->has_channels ?
+			    p->channels : CHANNELS_DEFAULT,
+		};
+		int r = a->port == 0 || a->port > UINT16_MAX ? -EINVAL :
+		    ssh_connect(&s->conn, s->w->base, &cfg, connected_cb, s);
+
+		if (r == 0)
+			return;
+		note_failure(s, r, strerror(-r));
+	}
+	if (s->failed_reason == REASON_OK)
+		s->failed_reason = REASON_UNREACHABLE;
+	ended(s, s->failed_reason, s->failed_text);
+}
+
+/* --- what personad says ------------------------------------------------------ */
+
+static int
+read_all(int fd, char *buf, size_t size, size_t *len)
+{
+	size_t at = 0;
+
+	while (at < size) {
+		ssize_t n = pread(fd, buf + at, size - at, (off_t)at);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		at += (size_t)n;
+	}
+	*len = at;
+	return 0;
+}
+
+static void
+on_setup(struct sender *s, const Persona__Transfer__TransferMessage *m,
+    struct ipc_msg *in)
+{
+	int fd = ipc_take_fd(in, 0);
+
+	if (s->setup != NULL || m->send_setup->n_addresses > ADDRESSES_MAX)
+		goto out;
+	s->w->attempt = m->attempt;
+	s->setup = persona__transfer__transfer_message__unpack(NULL, in->len,
+	    in->data);
+	s->key = calloc(1, KEY_FILE_MAX);
+	if (s->setup == NULL || s->key == NULL || fd < 0 ||
+	    read_all(fd, s->key, KEY_FILE_MAX, &s->key_len) < 0) {
+		ended(s, REASON_INTERNAL, "the identity key cannot be read");
+		goto out;
+	}
+	try_next(s);
+out:
+	if (fd >= 0)
+		close(fd);
+}
+
+static int
+map_dirty(struct sender *s, int fd)
+{
+	uint64_t words = (s->ram.n_pages + 63) / 64;
+	struct stat st;
+	void *p;
+	int r = -EINVAL;
+
+	s->dirty_bytes = words * sizeof(uint64_t);
+	if (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= s->dirty_bytes) {
+		p = mmap(NULL, s->dirty_bytes, PROT_READ | PROT_WRITE,
+		    MAP_SHARED, fd, 0);
+		r = p != MAP_FAILED ? 0 : -errno;
+		if (r == 0)
+			s->dirty = p;
+	}
+	close(fd);
+	return r;
+}
+
+static void
+on_memory(struct sender *s, struct ipc_msg *in)
+{
+	static const struct vmm_harvest_ops ops = {
+		.harvested = vmm_harvested,
+		.failed = vmm_failed,
+	};
+	int r = -EINVAL;
+
+	if (s->engine == NULL || s->ram.mem != NULL)
+		return;
+	if (in->n_fds == 3 &&
+	    (r = region_map(&s->ram, ipc_take_fd(in, 0),
+	    setup(s)->persona->ram_bytes, false)) == 0 &&
+	    (r = vmm_harvest_open(&s->vmm, s->w->base, ipc_take_fd(in, 1),
+	    &ops, s)) == 0 &&
+	    (r = map_dirty(s, ipc_take_fd(in, 2))) == 0)
+		r = sync_send_start(s->engine, &s->ram, s->dirty);
+	if (r < 0) {
+		log_warn_r(r, "cannot use the guest's memory");
+		fail(s, REASON_INTERNAL, NULL);
+	}
+}
+
+static void
+on_stopped(struct sender *s, const Persona__Transfer__Stopped *stopped,
+    struct ipc_msg *in)
+{
+	int fd = ipc_take_fd(in, 0);
+	size_t len = 0;
+	char *state;
+
+	if (fd < 0)
+		return;
+	state = stopped->state_bytes <= STATE_BLOB_MAX ?
+	    malloc(stopped->state_bytes + 1) : NULL;
+	if (state == NULL || read_all(fd, state, stopped->state_bytes,
+	    &len) < 0 || len != stopped->state_bytes)
+		sync_send_cancel(s->engine, REASON_VMM_FAILED,
+		    "the saved machine state cannot be read");
+	else
+		sync_send_stopped(s->engine, state, len,
+		    stopped->stopped_at_ns);
+	free(state);
+	close(fd);
+}
+
+static void
+send_message(void *role, const Persona__Transfer__TransferMessage *m,
+    struct ipc_msg *in)
+{
+	struct sender *s = role;
+
+	switch (m->kind_case) {
+	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_SEND_SETUP:
+		on_setup(s, m, in);
+		break;
+	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_SEND_MEMORY:
+		on_memory(s, in);
+		break;
+	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_STOPPED:
+		if (s->engine != NULL)
+			on_stopped(s, m->stopped, in);
+		break;
+	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_RELEASE:
+		if (s->engine != NULL)
+			sync_send_release(s->engine, m->release->tenure);
+		break;
+	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_CANCEL:
+		fail(s, m->cancel->reason, m->cancel->message);
+		break;
+	default:
+		log_warn("personad said something that is not for a sender");
+		break;
+	}
+}
+
+/* --- life ------------------------------------------------------------------- */
+
+static int
+send_open(struct worker *w, void **role)
+{
+	struct sender *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->w = w;
+	*role = s;
+	return 0;
+}
+
+static void
+send_close(void *role)
+{
+	struct sender *s = role;
+
+	ssh_connect_abort(s->conn);
+	sync_send_free(s->engine);
+	vmm_harvest_close(s->vmm);
+	region_unmap(&s->ram);
+	if (s->dirty != NULL)
+		munmap(s->dirty, s->dirty_bytes);
+	if (s->setup != NULL)
+		persona__transfer__transfer_message__free_unpacked(s->setup,
+		    NULL);
+	if (s->key != NULL)
+		explicit_bzero(s->key, KEY_FILE_MAX);
+	free(s->key);
+	free(s);
+}
+
+static void
+send_step(void *role)
+{
+	struct sender *s = role;
+
+	if (s->engine != NULL)
+		sync_send_step(s->engine);
+}
+
+static void
+send_tick(void *role)
+{
+	struct sender *s = role;
+
+	if (s->engine != NULL)
+		sync_send_tick(s->engine);
+}
+
+const struct worker_role role_send = {
+	.name = "send",
+	.open = send_open,
+	.close = send_close,
+	.message = send_message,
+	.step = send_step,
+	.tick = send_tick,
+};

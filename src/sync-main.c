@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The program persona-sync: moves one persona's memory and state, as the source
+ * (`send`) or the target (`receive`), and lets personad decide the rest. Holds
+ * the streams to the peer and guest memory; never /dev/kvm, never the registry.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "sync-roles.h"
+
+static const char usage[] =
+"usage: persona-sync send|receive --ipc-fd N [--debug]\n"
+"\n"
+"Moves one running persona to or from a peer. Started by personad, which holds\n"
+"the other end of the socket N and speaks transfer.proto over it.\n"
+"\n"
+"  --ipc-fd N   the SOCK_SEQPACKET socket to personad\n"
+"  --debug      tell the whole story on standard error\n"
+"  --help       this text\n"
+"  --version    the version\n";
+
+/* A descriptor number, or -1. */
+static int
+parse_fd(const char *s)
+{
+	char *end;
+	long v;
+
+	errno = 0;
+	v = strtol(s, &end, 10);
+	if (errno != 0 || end == s || *end != '\0' || v < 0 || v > INT_MAX)
+		return -1;
+	return (int)v;
+}
+
+static const struct worker_role *
+find_role(const char *name)
+{
+	static const struct worker_role *const roles[] = {
+		&role_send, &role_receive,
+	};
+
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (name != NULL && strcmp(roles[i]->name, name) == 0)
+			return roles[i];
+	return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "ipc-fd", required_argument, NULL, 'i' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	enum log_level level = LOG_INFO;
+	const struct worker_role *role;
+	uint32_t uid, gid;
+	int32_t pid;
+	int fd = -1, c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'i':
+			fd = parse_fd(optarg);
+			break;
+		case 'd':
+			level = LOG_DEBUG;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		case 'V':
+			puts("persona-sync " PACKAGE_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	role = find_role(argv[optind]);
+	if (role == NULL || argc - optind != 1 || fd < 0 ||
+	    ipc_peer_cred(fd, &uid, &gid, &pid) < 0) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	log_init("persona-sync", level);
+	return worker_run(role, fd);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: ISC */
+/* The two roles of the program persona-sync, for its main and nobody else. */
+#ifndef SYNC_ROLES_H
+#define SYNC_ROLES_H
+
+#include "sync-worker.h"
+
+extern const struct worker_role role_send;
+extern const struct worker_role role_receive;
+
+#endif

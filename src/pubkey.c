@@ -36,6 +36,31 @@ pubkey_parse(const char *text, uint8_t blob[PUBKEY_BLOB_BYTES])
 	return 0;
 }
 
+int
+pubkey_to_point(const char *text, uint8_t point[PUBKEY_POINT_BYTES])
+{
+	uint8_t blob[PUBKEY_BLOB_BYTES];
+
+	if (pubkey_parse(text, blob) < 0)
+		return -EINVAL;
+	memcpy(point, blob + sizeof(blob_head) - 1, PUBKEY_POINT_BYTES);
+	return 0;
+}
+
+void
+pubkey_from_point(const uint8_t point[PUBKEY_POINT_BYTES],
+    char text[PUBKEY_TEXT_LEN + 1])
+{
+	const size_t head = strlen(PREFIX);
+	uint8_t blob[PUBKEY_BLOB_BYTES];
+
+	memcpy(blob, blob_head, sizeof(blob_head) - 1);
+	memcpy(blob + sizeof(blob_head) - 1, point, PUBKEY_POINT_BYTES);
+	memcpy(text, PREFIX, head);
+	sodium_bin2base64(text + head, PUBKEY_TEXT_LEN + 1 - head, blob,
+	    sizeof(blob), sodium_base64_VARIANT_ORIGINAL);
+}
+
 bool
 pubkey_equal(const char *a, const char *b)
 {

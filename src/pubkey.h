@@ -15,9 +15,15 @@
 
 #define PUBKEY_TEXT_LEN		80u	/* without the NUL */
 #define PUBKEY_BLOB_BYTES	51u	/* RFC 8709 section 4 */
+#define PUBKEY_POINT_BYTES	32u	/* the last of the blob */
 
 /* The bytes that SSH compares. 0, or -EINVAL for any other text. */
 int	pubkey_parse(const char *text, uint8_t blob[PUBKEY_BLOB_BYTES]);
+
+/* The bare ed25519 point within a text, and the text of a point. 0 or -EINVAL. */
+int	pubkey_to_point(const char *text, uint8_t point[PUBKEY_POINT_BYTES]);
+void	pubkey_from_point(const uint8_t point[PUBKEY_POINT_BYTES],
+	    char text[PUBKEY_TEXT_LEN + 1]);
 
 /* Both are well formed and the same key. */
 bool	pubkey_equal(const char *a, const char *b);

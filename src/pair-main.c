@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * persona-pair: carries one pairing between a stranger's connection and personad.
+ * Keeps one TCP connection and one socket to personad; holds no private key, no
+ * registry and no persona, and never decides: the person does, through personad.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "ipc.h"
+#include "log.h"
+#include "pair-dial.h"
+#include "pairing.h"
+#include "pairing.pb-c.h"
+#include "pubkey.h"
+#include "sandbox.h"
+
+#define RETRY_MS	1000u	/* until the peer is asked again */
+#define LINGER_MS	2000u	/* for our last words to be read */
+#define IPC_WAIT_MS	1000
+
+enum worker_state {
+	WORKER_SETUP,	/* personad has not said yet what to do */
+	WORKER_DIALLING,
+	WORKER_PAUSING,	/* the peer is not ready; try again soon */
+	WORKER_TALKING,	/* the pairing runs on the connection */
+	WORKER_LEAVING,	/* the result is told; last bytes go out */
+};
+
+struct worker {
+	enum worker_state	state;
+	struct event_base	*base;
+	int			ipc;
+	int			sock;
+	struct event		*ipc_ev, *read_ev, *write_ev, *timer;
+	struct pairing		*pairing;
+	struct pair_dial	*dial;
+	struct dial_address	peer;		/* host we talk to */
+	struct dial_address	addresses[DIAL_ADDRESSES_MAX];
+	size_t			n_addresses;
+	struct pairing_handset	own;
+	enum pairing_role	role;
+	uint32_t		timeout_ms;
+	uint64_t		deadline_ms;	/* for the peer to be ready */
+	bool			told_compare, told_waiting, told_not_ready;
+	bool			unsendable;	/* the socket takes no more */
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void
+set_timer(struct worker *w, uint64_t at_ms)
+{
+	const uint64_t now = now_ms(), ms = at_ms > now ? at_ms - now : 0;
+	const struct timeval tv = { (time_t)(ms / 1000),
+	    (suseconds_t)(ms % 1000 * 1000) };
+
+	event_del(w->timer);
+	if (at_ms != UINT64_MAX)
+		event_add(w->timer, &tv);
+}
+
+/* --- to personad ------------------------------------------------------------- */
+
+/* A personad that is gone is noticed by the end of the socket. */
+static void
+tell(struct worker *w, const Persona__Pairing__PairMessage *m)
+{
+	(void)ipc_send(w->ipc, &m->base, NULL, 0, IPC_WAIT_MS);
+}
+
+static void
+tell_step(struct worker *w, Persona__Pairing__Step__What what)
+{
+	Persona__Pairing__PairMessage m = PERSONA__PAIRING__PAIR_MESSAGE__INIT;
+	Persona__Pairing__Step step = PERSONA__PAIRING__STEP__INIT;
+
+	step.what = what;
+	m.kind_case = PERSONA__PAIRING__PAIR_MESSAGE__KIND_STEP;
+	m.step = &step;
+	tell(w, &m);
+}
+
+static void
+tell_compare(struct worker *w)
+{
+	Persona__Pairing__PairMessage m = PERSONA__PAIRING__PAIR_MESSAGE__INIT;
+	Persona__Pairing__Compare c = PERSONA__PAIRING__COMPARE__INIT;
+	const struct pairing_handset *peer = pairing_peer(w->pairing);
+	char fingerprint[FINGERPRINT_MAX + 1];
+
+	if (pubkey_fingerprint(peer->key, fingerprint) < 0)
+		return;		/* cannot be: pairing made the text */
+	c.digits = (char *)pairing_digits(w->pairing);
+	c.peer_name = (char *)peer->name;
+	c.peer_key = (char *)peer->key;
+	c.fingerprint = fingerprint;
+	m.kind_case = PERSONA__PAIRING__PAIR_MESSAGE__KIND_COMPARE;
+	m.compare = &c;
+	tell(w, &m);
+}
+
+static void
+tell_result(struct worker *w, Persona__Pairing__Result__End end,
+    const char *message)
+{
+	Persona__Pairing__PairMessage m = PERSONA__PAIRING__PAIR_MESSAGE__INIT;
+	Persona__Pairing__Result res = PERSONA__PAIRING__RESULT__INIT;
+	const struct pairing_handset *peer;
+	char fingerprint[FINGERPRINT_MAX + 1];
+
+	res.end = end;
+	res.message = (char *)message;
+	if (end == PERSONA__PAIRING__RESULT__END__PAIRED) {
+		peer = pairing_peer(w->pairing);
+		if (pubkey_fingerprint(peer->key, fingerprint) < 0)
+			return;
+		res.peer_name = (char *)peer->name;
+		res.peer_key = (char *)peer->key;
+		res.fingerprint = fingerprint;
+		res.peer_host = w->peer.host;
+		res.has_peer_port = peer->port != 0;
+		res.peer_port = peer->port;
+	}
+	m.kind_case = PERSONA__PAIRING__PAIR_MESSAGE__KIND_RESULT;
+	m.result = &res;
+	tell(w, &m);
+}
+
+/* --- leaving ------------------------------------------------------------------ */
+
+static void
+leave(struct worker *w)
+{
+	event_base_loopbreak(w->base);
+}
+
+/*
+ * All is said to personad. Bytes of the peer that lie unread when we close would
+ * turn our last words into a reset: read on until it closes, for a little while.
+ */
+static void
+linger(struct worker *w)
+{
+	w->state = WORKER_LEAVING;
+	event_del(w->ipc_ev);
+	if (w->sock < 0) {
+		leave(w);
+		return;
+	}
+	(void)shutdown(w->sock, SHUT_WR);
+	set_timer(w, now_ms() + LINGER_MS);
+}
+
+static void
+end_with(struct worker *w, Persona__Pairing__Result__End end,
+    const char *message)
+{
+	tell_result(w, end, message);
+	log_info("pairing: %s", message);
+	linger(w);
+}
+
+static void
+end_with_pairing(struct worker *w)
+{
+	size_t unsent;
+
+	(void)pairing_output(w->pairing, &unsent);
+	switch (pairing_state(w->pairing)) {
+	case PAIRING_PAIRED:
+		/* Without our last word the other side will not pin us. */
+		if (unsent > 0)
+			end_with(w, PERSONA__PAIRING__RESULT__END__FAILED,
+			    "the connection broke at the last step");
+		else
+			end_with(w, PERSONA__PAIRING__RESULT__END__PAIRED,
+			    pairing_message(w->pairing));
+		break;
+	case PAIRING_REFUSED:
+		end_with(w, PERSONA__PAIRING__RESULT__END__REFUSED,
+		    pairing_message(w->pairing));
+		break;
+	case PAIRING_TIMED_OUT:
+		end_with(w, PERSONA__PAIRING__RESULT__END__TIMED_OUT,
+		    pairing_message(w->pairing));
+		break;
+	default:
+		end_with(w, PERSONA__PAIRING__RESULT__END__FAILED,
+		    pairing_message(w->pairing));
+		break;
+	}
+}
+
+/* --- the connection ------------------------------------------------------------- */
+
+static void
+close_connection(struct worker *w)
+{
+	if (w->read_ev != NULL)
+		event_free(w->read_ev);
+	if (w->write_ev != NULL)
+		event_free(w->write_ev);
+	w->read_ev = w->write_ev = NULL;
+	if (w->sock >= 0)
+		close(w->sock);
+	w->sock = -1;
+	pairing_free(w->pairing);
+	w->pairing = NULL;
+}
+
+/* Nobody waits there yet: persons seldom press their buttons at one time. */
+static bool
+pause_for_peer(struct worker *w)
+{
+	if (w->dial == NULL || !pairing_peer_not_ready(w->pairing) ||
+	    now_ms() + RETRY_MS >= w->deadline_ms)
+		return false;
+	close_connection(w);
+	if (!w->told_not_ready)
+		tell_step(w, PERSONA__PAIRING__STEP__WHAT__PEER_NOT_READY);
+	w->told_not_ready = true;
+	w->state = WORKER_PAUSING;
+	set_timer(w, now_ms() + RETRY_MS);
+	return true;
+}
+
+/* Write what waits; false while some of it still does. */
+static bool
+flush(struct worker *w)
+{
+	const void *data;
+	size_t len;
+	ssize_t n;
+
+	while (!w->unsendable &&
+	    (data = pairing_output(w->pairing, &len), len > 0)) {
+		n = send(w->sock, data, len, MSG_NOSIGNAL);
+		if (n < 0 && errno == EAGAIN)
+			return false;
+		if (n < 0)
+			w->unsendable = true;
+		else
+			pairing_output_done(w->pairing, (size_t)n);
+	}
+	return true;
+}
+
+/* Something changed: say it to whom it concerns. */
+static void
+advance(struct worker *w)
+{
+	enum pairing_state state;
+
+	if (w->state != WORKER_TALKING)
+		return;
+	if (!flush(w)) {
+		event_add(w->write_ev, NULL);
+		if (!pairing_ended(pairing_state(w->pairing)))
+			set_timer(w, pairing_due_ms(w->pairing));
+		return;
+	}
+	if (w->unsendable)
+		pairing_input_end(w->pairing);
+	state = pairing_state(w->pairing);
+	if (pairing_ended(state)) {
+		if (!pause_for_peer(w))
+			end_with_pairing(w);
+		return;
+	}
+	if (pairing_peer(w->pairing) != NULL && !w->told_compare) {
+		w->told_compare = true;
+		tell_compare(w);
+	}
+	if (state == PAIRING_WAIT_PEER && !w->told_waiting) {
+		w->told_waiting = true;
+		tell_step(w, PERSONA__PAIRING__STEP__WHAT__WAITING_PEER);
+	}
+	set_timer(w, pairing_due_ms(w->pairing));
+}
+
+static void
+writable_cb(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	advance(arg);
+}
+
+static void
+readable_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	uint8_t buf[PAIRING_MSG_MAX];
+	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (w->state == WORKER_LEAVING) {
+		if (n <= 0)
+			leave(w);
+		return;
+	}
+	if (n > 0)
+		pairing_input(w->pairing, buf, (size_t)n, now_ms());
+	else
+		pairing_input_end(w->pairing);
+	advance(w);
+}
+
+/* The connection stands: let the pairing begin on it. Takes fd. */
+static int
+talk(struct worker *w, int fd)
+{
+	const int on = 1;
+	int r;
+
+	w->sock = fd;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	w->read_ev = event_new(w->base, fd, EV_READ | EV_PERSIST, readable_cb,
+	    w);
+	w->write_ev = event_new(w->base, fd, EV_WRITE, writable_cb, w);
+	if (w->read_ev == NULL || w->write_ev == NULL ||
+	    event_add(w->read_ev, NULL) < 0)
+		return -ENOMEM;
+	if ((r = pairing_new(&w->pairing, w->role, &w->own, w->timeout_ms,
+	    now_ms())) < 0)
+		return r;
+	w->state = WORKER_TALKING;
+	return 0;
+}
+
+static void
+dialled(void *arg, int r, int fd, size_t i)
+{
+	struct worker *w = arg;
+	char text[160];
+
+	if (r == 0) {
+		w->peer = w->addresses[i];
+		r = talk(w, fd);
+	}
+	if (r < 0) {
+		snprintf(text, sizeof(text), "the other handset cannot be "
+		    "reached: %s", strerror(-r));
+		end_with(w, r == -ETIMEDOUT ?
+		    PERSONA__PAIRING__RESULT__END__TIMED_OUT :
+		    PERSONA__PAIRING__RESULT__END__FAILED, text);
+		return;
+	}
+	advance(w);
+}
+
+static void
+timer_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	switch (w->state) {
+	case WORKER_PAUSING:
+		w->state = WORKER_DIALLING;
+		pair_dial_start(w->dial);
+		break;
+	case WORKER_TALKING:
+		pairing_tick(w->pairing, now_ms());
+		advance(w);
+		break;
+	default:	/* nobody said what to do, or our last words go unread */
+		leave(w);
+		break;
+	}
+}
+
+/* --- from personad ---------------------------------------------------------------- */
+
+static bool
+take_text(char *to, size_t size, const char *from)
+{
+	size_t len = strlen(from);
+
+	if (len >= size)
+		return false;
+	memcpy(to, from, len + 1);
+	return true;
+}
+
+static int
+take_addresses(struct worker *w, const Persona__Pairing__PairSetup *s)
+{
+	if (s->n_addresses == 0 || s->n_addresses > DIAL_ADDRESSES_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < s->n_addresses; i++) {
+		const Persona__Pairing__PairAddress *a = s->addresses[i];
+
+		if (a->port == 0 || a->port > UINT16_MAX || !take_text(
+		    w->addresses[i].host, sizeof(w->addresses[i].host),
+		    a->host))
+			return -EINVAL;
+		w->addresses[i].port = (uint16_t)a->port;
+	}
+	w->n_addresses = s->n_addresses;
+	return 0;
+}
+
+static int
+begin_offer(struct worker *w, const Persona__Pairing__PairSetup *s)
+{
+	int r;
+
+	if ((r = take_addresses(w, s)) < 0 ||
+	    (r = pair_dial_new(&w->dial, w->base, w->addresses,
+	    w->n_addresses, dialled, w)) < 0)
+		return r;
+	w->role = PAIRING_INITIATOR;
+	w->state = WORKER_DIALLING;
+	tell_step(w, PERSONA__PAIRING__STEP__WHAT__CONNECTING);
+	pair_dial_start(w->dial);
+	return 0;
+}
+
+static int
+begin_accept(struct worker *w, const Persona__Pairing__PairSetup *s, int fd)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	int r;
+
+	if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -EINVAL;
+	if (getpeername(fd, (struct sockaddr *)&from, &len) == 0)
+		(void)getnameinfo((struct sockaddr *)&from, len, w->peer.host,
+		    sizeof(w->peer.host), NULL, 0, NI_NUMERICHOST);
+	w->role = PAIRING_RESPONDER;
+	if ((r = talk(w, fd)) < 0)
+		return r;
+	if (s->role == PERSONA__PAIRING__PAIR_SETUP__ROLE__TURN_AWAY)
+		pairing_turn_away(w->pairing, s->turn_away);
+	advance(w);
+	return 0;
+}
+
+static int
+on_setup(struct worker *w, const Persona__Pairing__PairSetup *s, int fd)
+{
+	if (w->state != WORKER_SETUP ||
+	    !take_text(w->own.name, sizeof(w->own.name), s->own_name) ||
+	    !take_text(w->own.key, sizeof(w->own.key), s->own_key) ||
+	    (s->has_own_port && s->own_port > UINT16_MAX))
+		goto bad;
+	w->own.port = (uint16_t)s->own_port;
+	w->timeout_ms = s->has_timeout_ms ? s->timeout_ms : PAIRING_PERSON_MS;
+	w->deadline_ms = now_ms() + w->timeout_ms;
+	event_del(w->timer);
+	if (s->role != PERSONA__PAIRING__PAIR_SETUP__ROLE__OFFER)
+		return begin_accept(w, s, fd);
+	if (fd < 0)
+		return begin_offer(w, s);
+bad:
+	if (fd >= 0)
+		close(fd);
+	return -EINVAL;
+}
+
+static void
+on_cancel(struct worker *w)
+{
+	if (w->state == WORKER_TALKING) {
+		pairing_cancel(w->pairing);
+		advance(w);
+		return;
+	}
+	end_with(w, PERSONA__PAIRING__RESULT__END__REFUSED, "cancelled here");
+}
+
+static void
+take_message(struct worker *w, struct ipc_msg *in)
+{
+	Persona__Pairing__PairMessage *m =
+	    persona__pairing__pair_message__unpack(NULL, in->len, in->data);
+	int r = -EINVAL;
+
+	if (m != NULL && m->kind_case ==
+	    PERSONA__PAIRING__PAIR_MESSAGE__KIND_SETUP)
+		r = on_setup(w, m->setup, ipc_take_fd(in, 0));
+	else if (m != NULL && m->kind_case ==
+	    PERSONA__PAIRING__PAIR_MESSAGE__KIND_ANSWER) {
+		if (w->state == WORKER_TALKING)
+			pairing_answer(w->pairing, m->answer->same);
+		advance(w);
+		r = 0;
+	} else if (m != NULL && m->kind_case ==
+	    PERSONA__PAIRING__PAIR_MESSAGE__KIND_CANCEL) {
+		on_cancel(w);
+		r = 0;
+	}
+	if (m != NULL)
+		persona__pairing__pair_message__free_unpacked(m, NULL);
+	if (r < 0) {
+		log_warn_r(r, "personad's message makes no sense");
+		end_with(w, PERSONA__PAIRING__RESULT__END__FAILED,
+		    "internal error: pairing was not set up");
+	}
+}
+
+static void
+ipc_cb(evutil_socket_t fd, short what, void *arg)
+{
+	static struct ipc_msg in;	/* too large for the stack */
+	struct worker *w = arg;
+	int r = ipc_recv(fd, &in);
+
+	(void)what;
+	if (r == -EAGAIN)
+		return;
+	if (r == 1) {
+		take_message(w, &in);
+		ipc_msg_fini(&in);
+		return;
+	}
+	/* Without personad nobody could pin anything: tell the other side. */
+	event_del(w->ipc_ev);
+	if (w->state == WORKER_TALKING) {
+		pairing_cancel(w->pairing);
+		advance(w);
+	} else {
+		linger(w);
+	}
+}
+
+/* --- the program -------------------------------------------------------------------- */
+
+static int
+parse_ipc_fd(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "ipc-fd", required_argument, NULL, 'i' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	int c, fd = -1;
+	char *end;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'i':
+			fd = (int)strtol(optarg, &end, 10);
+			if (*end != '\0' || end == optarg || fd < 0)
+				fatal("--ipc-fd %s: not a descriptor", optarg);
+			break;
+		case 'h':
+			printf("usage: persona-pair --ipc-fd N\n"
+			    "Started by personad(8), not by hand.\n");
+			exit(EXIT_SUCCESS);
+		case 'V':
+			printf("persona-pair %s\n", PACKAGE_VERSION);
+			exit(EXIT_SUCCESS);
+		default:
+			exit(EXIT_FAILURE);
+		}
+	}
+	if (fd < 0 || optind != argc)
+		fatal("started by personad(8), not by hand; see --help");
+	return fd;
+}
+
+static int
+worker_init(struct worker *w, int ipc_fd)
+{
+	w->sock = -1;
+	w->ipc = ipc_fd;
+	if ((w->base = event_base_new()) == NULL)
+		return -ENOMEM;
+	w->ipc_ev = event_new(w->base, ipc_fd, EV_READ | EV_PERSIST, ipc_cb, w);
+	w->timer = evtimer_new(w->base, timer_cb, w);
+	if (w->ipc_ev == NULL || w->timer == NULL ||
+	    event_add(w->ipc_ev, NULL) < 0)
+		return -ENOMEM;
+	set_timer(w, now_ms() + PAIRING_STEP_MS);
+	return 0;
+}
+
+static void
+worker_fini(struct worker *w)
+{
+	close_connection(w);
+	pair_dial_free(w->dial);
+	event_free(w->ipc_ev);
+	event_free(w->timer);
+	event_base_free(w->base);
+	close(w->ipc);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct worker w = { .state = WORKER_SETUP };
+	int r, fd;
+
+	log_init("persona-pair", LOG_INFO);
+	fd = parse_ipc_fd(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	if ((r = worker_init(&w, fd)) < 0)
+		fatal("cannot start: %s", strerror(-r));
+	if ((r = sandbox_enter(SANDBOX_PAIR)) < 0)
+		fatal("cannot give up privileges: %s", strerror(-r));
+	event_base_dispatch(w.base);
+	worker_fini(&w);
+	return EXIT_SUCCESS;
+}

@@ -100,11 +100,11 @@ cp "$guest" "$work/pvh.elf"
 [ "$(od -An -tx4 -j4096 -N4 "$guest")" = " 1badb002" ] ||
 	fail "the multiboot header is not where it was"
 printf '\0\0\0\0' | dd of="$work/pvh.elf" bs=1 seek=4096 conv=notrunc status=none
-boot "$work/pvh.elf" beat=100 tick=2 exit=1500 colour=red
+boot "$work/pvh.elf" beat=100 tick=2 timer=500 exit=1500 colour=red
 grep -aq '^warn not understood: colour=red' "$work/out" ||
 	fail "a word not understood was not told"
 await 20 '^\.\.\.'
 await 20 '^bye'
 gone
 grep -aq ' bad=0 ' "$work/out" || fail "no good beat by PVH"
-say "starts by PVH, ticks, and leaves when told to"
+say "starts by PVH, sleeps and wakes, leaves when told to"

@@ -25,7 +25,7 @@ every_option_is_read(void)
 {
 	options_parse(&o, "/boot/guest.elf  mem=1G hot=512K rate=0 beat=2 tick=1 "
 	    "exit=900 seed=77 mix=text:60,random:40 verify=64M rewrite=full "
-	    "clock=tsc");
+	    "clock=tsc timer=250");
 	CU_ASSERT_EQUAL(o.mem_bytes, 1u << 30);
 	CU_ASSERT_EQUAL(o.hot_bytes, 512u << 10);
 	CU_ASSERT_EQUAL(o.rate, 0);
@@ -39,6 +39,7 @@ every_option_is_read(void)
 	CU_ASSERT_EQUAL(o.verify_rate, 64u << 20);
 	CU_ASSERT_EQUAL(o.rewrite_whole, 1);
 	CU_ASSERT_EQUAL(o.clock, 't');
+	CU_ASSERT_EQUAL(o.timer_hz, 250);
 	CU_ASSERT_EQUAL(o.bad[0], '\0');
 	options_parse(&o, "verify=off rewrite=words clock=auto");
 	CU_ASSERT_EQUAL(o.verify_off, 1);
@@ -55,7 +56,8 @@ what_is_not_understood_is_told(void)
 		"hot=99999999999999999999", "hot=99999999999999999G", "mix=",
 		"mix=text:50", "mix=text:101", "mix=text:50,random:51",
 		"mix=text:50,,random:50", "rewrite=", "rewrite=fuller",
-		"verify=offf", "clock=sun", "x", "beat=2 y=",
+		"verify=offf", "clock=sun", "timer=5", "timer=1001", "beat=2 y=",
+		"beat=2 y",
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
@@ -64,7 +66,7 @@ what_is_not_understood_is_told(void)
 		CU_ASSERT_EQUAL(o.hot_bytes, 32u << 20);
 		CU_ASSERT_EQUAL(o.mix[FILL_TEXT], 25);
 	}
-	options_parse(&o, "first=1 second=2");
+	options_parse(&o, "some/path first=1 second=2");
 	CU_ASSERT_STRING_EQUAL(o.bad, "first=1");
 }
 
@@ -74,6 +76,7 @@ a_long_bad_word_is_cut(void)
 	char word[500];
 
 	memset(word, 'w', sizeof(word) - 1);
+	word[0] = '=';
 	word[sizeof(word) - 1] = '\0';
 	options_parse(&o, word);
 	CU_ASSERT_EQUAL(strlen(o.bad), OPTIONS_BAD_MAX);

@@ -14,6 +14,9 @@
  *   tick=0          ms between single dots on a line of their own, for a watcher
  *                   outside who wants to see when the guest ran; 0: none
  *   verify=0        bytes a second compared; 0: as time allows; `off`: none
+ *   timer=0         halt between PIT interrupts, so many a second (19 to 1000), as an
+ *                   idle phone does; 0: never sleep. Pauses shorter than that
+ *                   cannot be told, and verify=0 means 64M
  *   mem=0           use at most this much memory; 0: all
  *   seed=1          of all content; same seed and memory, same sum
  *   exit=0          power off this many ms after `ready`; 0: never
@@ -45,6 +48,7 @@
 #include "options.h"
 #include "ports.h"
 #include "serial.h"
+#include "timer.h"
 #include "witness.h"
 
 #define MS			1000000u	/* ns */
@@ -53,6 +57,8 @@
 #define INPUT_MAX		128u
 #define DIRTY_AT_ONCE		64u
 #define CHECK_AT_ONCE		4u
+#define CHECK_AT_MOST		128u
+#define CHECK_SLEEPY		(64u << 20)	/* bytes a second */
 #define ARREARS_NS		(100ull * MS)
 #define PACE_PAGE		1000000000ull	/* ns in a second */
 #define BAD_LINES_MAX		50u
@@ -256,7 +262,7 @@ command(void)
 		    "corrupt [PAGE]");
 		say_end();
 		line("options: mix= hot= rate= rewrite= beat= tick= verify= "
-		    "mem= seed= exit= clock=");
+		    "timer= mem= seed= exit= clock=");
 		say_end();
 	}
 	typed.len = 0;
@@ -315,9 +321,8 @@ check_due(uint64_t t)
 {
 	if (opt.verify_off)
 		return;
-	if (opt.verify_rate == 0 ||
-	    pages_due(&now.checking, t, opt.verify_rate, 1) > 0)
-		witness_check(opt.verify_rate == 0 ? CHECK_AT_ONCE : 1);
+	witness_check(opt.verify_rate == 0 ? CHECK_AT_ONCE :
+	    pages_due(&now.checking, t, opt.verify_rate, CHECK_AT_MOST));
 }
 
 static void
@@ -358,6 +363,11 @@ get_ready(void)
 	say_field_hex("sum", w.sum);
 	say_field("fill_ms", (clock_ns() - start) / MS);
 	say_end();
+	if (opt.timer_hz != 0) {
+		timer_start((uint32_t)opt.timer_hz);
+		if (opt.verify_rate == 0)
+			opt.verify_rate = CHECK_SLEEPY;
+	}
 	t = clock_ns();
 	now.ready = now.dirtying.last = now.checking.last = t;
 	now.beat = t + opt.beat_ms * MS;
@@ -397,6 +407,8 @@ guest_main(uint32_t kind, uint32_t info)
 			say_end();
 			power_off();
 		}
+		if (opt.timer_hz != 0)
+			timer_sleep();
 	}
 }
 

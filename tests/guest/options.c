@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "options.h"
+#include "timer.h"
 
 struct word {
 	const char	*at, *end;
@@ -94,6 +95,18 @@ mix(struct word w, uint8_t out[FILL_KINDS])
 }
 
 static int
+timer(struct word w, uint64_t *out)
+{
+	uint64_t hz;
+
+	if (!number(w, &hz) ||
+	    (hz != 0 && (hz < TIMER_HZ_MIN || hz > TIMER_HZ_MAX)))
+		return 0;
+	*out = hz;
+	return 1;
+}
+
+static int
 option(struct options *o, struct word w)
 {
 	if (take(&w, "mem="))
@@ -108,6 +121,8 @@ option(struct options *o, struct word w)
 		return number(w, &o->tick_ms);
 	if (take(&w, "exit="))
 		return number(w, &o->exit_ms);
+	if (take(&w, "timer="))
+		return timer(w, &o->timer_hz);
 	if (take(&w, "seed="))
 		return number(w, &o->seed);
 	if (take(&w, "mix="))
@@ -139,6 +154,14 @@ keep_bad(struct options *o, struct word w)
 	o->bad[n] = '\0';
 }
 
+static int
+is_path(struct word w)
+{
+	for (; w.at < w.end && *w.at != '='; w.at++)
+		;
+	return w.at == w.end;
+}
+
 void
 options_parse(struct options *o, const char *cmdline)
 {
@@ -157,8 +180,8 @@ options_parse(struct options *o, const char *cmdline)
 		w.end = p;
 		while (*p == ' ')
 			p++;
-		/* Loaders put the kernel's path first; it is no option. */
-		if (w.at < w.end && !(w.at == cmdline && *w.at == '/') &&
+		/* Some loaders put the kernel's path first; it is no option. */
+		if (w.at < w.end && !(w.at == cmdline && is_path(w)) &&
 		    !option(o, w))
 			keep_bad(o, w);
 	}

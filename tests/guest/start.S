@@ -31,6 +31,7 @@
 #define KVM_FEAT_CLOCK2	3		/* bit number */
 
 #define TSS_LIMIT	(104 + 8192)
+#define GATES		48		/* 32 exceptions, 16 interrupts */
 #define STACK_BYTES	16384
 #define MAPPED_GIB	12		/* 8 GiB of RAM and the hole below 4 GiB */
 
@@ -97,11 +98,11 @@ long_mode:
 	pushq	$guest_main
 	iretq
 
-/* Point the 32 exception gates at their stubs. */
+/* Point every gate at its stub: exceptions, then the PIC's interrupts. */
 idt_fill:
 	movq	$idt, %rbx
 	movq	$trap_stubs, %rdx
-	movl	$32, %ecx
+	movl	$GATES, %ecx
 1:	movw	%dx, (%rbx)
 	movw	$SEL_KCODE, 2(%rbx)
 	movw	$0x8e00, 4(%rbx)	/* present interrupt gate */
@@ -150,14 +151,35 @@ trap_stubs:
 	jmp	trap
 	.set	vec, vec + 1
 	.endr
+	.rept	GATES - 32		/* waking up is all an interrupt is for */
+	.balign	16
+	iretq
+	.endr
 
 /*
- * A refused kvmclock is stepped over. Anything else is a bug or a broken
- * machine: note it, and let ring 3 say so.
+ * HLT in ring 3 is a fault, and that is how ring 3 asks to sleep: a software
+ * interrupt would not do where ring 0 is emulated.
+ */
+	.globl	cpu_halt
+cpu_halt:
+	hlt
+	ret
+
+/*
+ * A refused kvmclock is stepped over; cpu_halt sleeps until an interrupt.
+ * Anything else is a bug or a broken machine: note it, and let ring 3 say so.
  */
 	.balign	16
 trap:
-	cmpq	$kvmclock_wrmsr, 16(%rsp)
+	cmpq	$cpu_halt, 16(%rsp)
+	jne	1f
+	addq	$16, %rsp
+	incq	(%rsp)			/* past the hlt */
+	sti
+	hlt
+	cli
+	iretq
+1:	cmpq	$kvmclock_wrmsr, 16(%rsp)
 	jne	1f
 	addq	$16, %rsp
 	addq	$2, (%rsp)
@@ -189,7 +211,7 @@ gdt_ptr:
 	.quad	gdt
 	.balign	8
 idt_ptr:
-	.word	32 * 16 - 1
+	.word	GATES * 16 - 1
 	.quad	idt
 	.balign	16
 tss:
@@ -227,7 +249,7 @@ page_dirs:
 kvmclock_page:
 	.skip	4096
 idt:
-	.skip	32 * 16
+	.skip	GATES * 16
 	.globl	trap_vector, trap_error, trap_rip, trap_cr2
 trap_vector:	.skip 8
 trap_error:	.skip 8

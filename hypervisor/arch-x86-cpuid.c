@@ -39,7 +39,6 @@ struct feature {
 
 static const struct feature features[] = {
 	{ 1, 0, EDX, 0, 1, false, "fpu" },
-	{ 1, 0, EDX, 1, 1, false, "vme" },
 	{ 1, 0, EDX, 2, 1, false, "de" },
 	{ 1, 0, EDX, 3, 1, false, "pse" },
 	{ 1, 0, EDX, 4, 1, false, "tsc" },

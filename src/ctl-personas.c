@@ -393,7 +393,7 @@ show_text(const Persona__Control__PersonaInfo *p)
 	show_line("memory", text);
 	printf("%-14s %u, %s\n", "processors", p->vcpus, p->cpu_baseline);
 	printf("%-14s %llu\n", "tenure", (unsigned long long)p->tenure);
-	if (p->cmdline != NULL)
+	if (p->cmdline != NULL && *p->cmdline != '\0')
 		show_line("command line", p->cmdline);
 	if (p->has_vmm_pid)
 		printf("%-14s %d\n", "persona-vmm", p->vmm_pid);

@@ -56,8 +56,8 @@ int	page_delta_apply(uint8_t *page, const uint8_t *body, size_t len);
 
 /* How hard to try: 0 is LZ4, 2..12 are LZ4-HC's levels. */
 #define PAGE_EFFORT_FAST	0
-#define PAGE_EFFORT_MORE	4
-#define PAGE_EFFORT_MOST	9
+#define PAGE_EFFORT_MORE	3
+#define PAGE_EFFORT_MOST	5	/* 9 saves 1 % more at half the pace */
 
 struct page_packer;
 

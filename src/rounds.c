@@ -241,7 +241,9 @@ rounds_guess_bytes(struct rounds *r)
 		page_packer_free(packer);
 		return n * PAGE_BYTES;
 	}
-	for (uint64_t pfn = step / 2; pfn < n; pfn += step) {
+	for (uint64_t first = 0, i = 1; first + step <= n; first += step, i++) {
+		/* Anywhere in its stretch: content comes in patterns of its own. */
+		uint64_t pfn = first + i * 2654435761u % step;
 		size_t len;
 
 		if (region_is_hole(r->region, pfn))

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Pages in every form come out as they went in; the sets, digests and caches
+ * below them keep their word; hostile payloads are refused.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "digest.h"
+#include "pagecodec.h"
+#include "pagedecode.h"
+#include "pageencode.h"
+#include "pageset.h"
+#include "region.h"
+#include "shadow.h"
+#include "unit.h"
+
+#define PAGES 1500u
+
+static uint64_t rnd;
+
+static uint64_t
+next_random(void)
+{
+	rnd ^= rnd << 13;
+	rnd ^= rnd >> 7;
+	rnd ^= rnd << 17;
+	return rnd;
+}
+
+/* --- both halves against each other ------------------------------------------ */
+
+struct ends {
+	struct region		ram, copy;
+	struct digest_tree	*tree, *tree2;
+	struct encoder		*encoder;
+	struct decoder		*decoder;
+};
+
+static void
+open_region(struct region *r)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	CU_ASSERT_FATAL(fd >= 0);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, PAGES * (off_t)PAGE_BYTES), 0);
+	CU_ASSERT_EQUAL_FATAL(region_map(r, fd, PAGES * (uint64_t)PAGE_BYTES,
+	    true), 0);
+}
+
+static void
+ends_open(struct ends *e, uint64_t shadow_pages)
+{
+	rnd = 88172645463325252ULL;
+	open_region(&e->ram);
+	open_region(&e->copy);
+	CU_ASSERT_EQUAL_FATAL(digest_tree_new(&e->tree, PAGES), 0);
+	CU_ASSERT_EQUAL_FATAL(digest_tree_new(&e->tree2, PAGES), 0);
+	CU_ASSERT_EQUAL_FATAL(encoder_new(&e->encoder, e->tree, PAGES,
+	    shadow_pages * PAGE_BYTES), 0);
+	CU_ASSERT_EQUAL_FATAL(decoder_new(&e->decoder, &e->copy, e->tree2), 0);
+}
+
+static void
+ends_close(struct ends *e)
+{
+	encoder_free(e->encoder);
+	decoder_free(e->decoder);
+	digest_tree_free(e->tree);
+	digest_tree_free(e->tree2);
+	region_unmap(&e->ram);
+	region_unmap(&e->copy);
+}
+
+static void
+pass_payload(struct ends *e, bool all)
+{
+	const uint8_t *payload;
+	size_t len = encoder_take(e->encoder, all, &payload);
+
+	CU_ASSERT(len <= FRAME_PAYLOAD_MAX);
+	CU_ASSERT_EQUAL_FATAL(decoder_apply(e->decoder, payload, len), 0);
+}
+
+/* Send pages for which `which` says yes, in one round. */
+static void
+pass_round(struct ends *e, bool (*which)(uint64_t))
+{
+	struct digest state = { { 1 } }, a, b;
+
+	for (uint64_t pfn = 0; pfn < PAGES; pfn++) {
+		int tries = 0;
+
+		if (!which(pfn))
+			continue;
+		while (encoder_add(e->encoder, pfn,
+		    region_page(&e->ram, pfn)) < 0) {
+			CU_ASSERT_FATAL(tries++ < 3);
+			pass_payload(e, false);
+		}
+	}
+	pass_payload(e, true);
+	digest_tree_root(e->tree, &state, &a);
+	digest_tree_root(e->tree2, &state, &b);
+	CU_ASSERT(digest_equal(&a, &b));
+}
+
+static bool
+every(uint64_t pfn)
+{
+	(void)pfn;
+	return true;
+}
+
+static void
+random_page(uint8_t *page)
+{
+	for (size_t i = 0; i < PAGE_BYTES; i += 8) {
+		uint64_t v = next_random();
+
+		memcpy(page + i, &v, 8);
+	}
+}
+
+/* One of several kinds of change, as guests make them. */
+static void
+change(struct ends *e, uint64_t pfn)
+{
+	uint8_t *page = region_page(&e->ram, pfn);
+	uint64_t v = next_random();
+
+	switch (v % 8) {
+	case 0:
+		memset(page, 0, PAGE_BYTES);
+		break;
+	case 1:
+		random_page(page);
+		break;
+	case 2:
+		memset(page, (int)(v >> 8 & 3), PAGE_BYTES);
+		break;
+	case 3:		/* the same as some other page */
+		memmove(page, region_page(&e->ram, v >> 16 & 1023), PAGE_BYTES);
+		break;
+	case 4:
+		for (size_t i = 0; i < PAGE_BYTES; i++)
+			page[i] = (uint8_t)("text and more text "[i % 19] +
+			    (v >> i % 32 & 1));
+		break;
+	default:
+		for (int i = 0; i < 5; i++)
+			page[next_random() % PAGE_BYTES] ^= 0x5a;
+	}
+}
+
+static void
+every_form_comes_out_as_it_went_in(void)
+{
+	static const uint64_t shadows[] = { 1, 40, PAGES };
+
+	for (size_t k = 0; k < 3; k++) {
+		const struct page_savings *s;
+		struct ends e;
+
+		ends_open(&e, shadows[k]);
+		for (int round = 0; round < 12; round++) {
+			encoder_set_effort(e.encoder,
+			    round % 3 ? PAGE_EFFORT_FAST : PAGE_EFFORT_MORE);
+			for (int i = 0; i < 1000; i++)
+				change(&e, next_random() % PAGES);
+			pass_round(&e, every);
+			CU_ASSERT_EQUAL(memcmp(e.ram.mem, e.copy.mem,
+			    PAGES * (size_t)PAGE_BYTES), 0);
+		}
+		s = encoder_savings(e.encoder);
+		CU_ASSERT(s->zero_pages > 0 && s->known_pages > 0);
+		CU_ASSERT(s->lz4_pages > 0);
+		CU_ASSERT(s->delta_pages > 0 || shadows[k] < PAGES);
+		CU_ASSERT(s->raw_pages > 0 && s->unchanged_pages > 0);
+		ends_close(&e);
+	}
+}
+
+static void
+small_changes_cost_little(void)
+{
+	struct ends e;
+	uint64_t before;
+
+	ends_open(&e, PAGES);
+	for (uint64_t i = 0; i < PAGES; i++)
+		random_page(region_page(&e.ram, i));
+	pass_round(&e, every);
+	CU_ASSERT_EQUAL(encoder_savings(e.encoder)->raw_pages, PAGES);
+	for (uint64_t i = 0; i < PAGES; i++)
+		memset(region_page(&e.ram, i) + 1000, 7, 24);
+	before = encoder_savings(e.encoder)->delta_bytes;
+	pass_round(&e, every);
+	CU_ASSERT_EQUAL(encoder_savings(e.encoder)->delta_pages, PAGES);
+	CU_ASSERT((encoder_savings(e.encoder)->delta_bytes - before) / PAGES
+	    < 40);
+	ends_close(&e);
+}
+
+/* --- hostile payloads --------------------------------------------------------- */
+
+static void
+lies_are_refused(void)
+{
+	static const struct {
+		uint8_t	bytes[24];
+		size_t	len;
+	} lies[] = {
+		{ { 0 }, 1 },				/* no such form */
+		{ { 6 }, 1 },
+		{ { PAGE_ZERO }, 1 },			/* cut short */
+		{ { PAGE_ZERO, 0, 0xff, 0xff, 0x7f }, 5 },	/* too many */
+		{ { PAGE_ZERO, 0xff, 0xff, 0xff, 0xff, 0xff, 1 }, 7 },
+		{ { PAGE_ZERO, 0xff, 0xff, 0xff, 0xff, 0x0f, 1 }, 7 },
+		{ { PAGE_KNOWN, 1, 1 }, 3 },		/* itself */
+		{ { PAGE_KNOWN, 1, 0xff, 0x7f }, 4 },	/* not there */
+		{ { PAGE_KNOWN, 0xff, 0x7f, 1 }, 4 },
+		{ { PAGE_DELTA, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0 }, 11 }, /* base */
+		{ { PAGE_LZ4, 0 }, 2 },
+		{ { PAGE_LZ4, 33 }, 2 },
+		{ { PAGE_LZ4, 1, 0xff, 0x7f, 1, 0 }, 5 },
+		{ { PAGE_LZ4, 1, 0, 100, 1 }, 5 },	/* beyond the payload */
+		{ { PAGE_LZ4, 1, 0, 4, 0xf0, 0xff, 0xff, 0xff }, 8 },
+		{ { PAGE_RAW, 0, 1, 1, 2, 3 }, 6 },
+		{ { PAGE_RAW, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 1 }, 8 },
+	};
+	struct ends e;
+
+	ends_open(&e, 1);
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+		CU_ASSERT(decoder_apply(e.decoder, lies[i].bytes,
+		    lies[i].len) < 0);
+	/* Many records that each name all of memory. */
+	{
+		uint8_t many[3 * 4] = { 0 };
+
+		for (size_t i = 0; i < sizeof(many); i += 4)
+			memcpy(many + i, (const uint8_t[]){ PAGE_ZERO, 0, 0xdc,
+			    0x0b }, 4);
+		CU_ASSERT_EQUAL(decoder_apply(e.decoder, many, 4), 0);
+		CU_ASSERT_EQUAL(decoder_apply(e.decoder, many, 8), -EPROTO);
+	}
+	ends_close(&e);
+}
+
+static void
+deltas_stay_within_their_page(void)
+{
+	uint8_t page[PAGE_BYTES], base[PAGE_BYTES], body[PAGE_BYTES * 3];
+
+	memset(page, 0, sizeof(page));
+	CU_ASSERT_EQUAL(page_delta_apply(page, (const uint8_t[]){ 0x80, 0x20,
+	    1, 9 }, 4), -EPROTO);		/* skip 4096, then a byte */
+	CU_ASSERT_EQUAL(page_delta_apply(page, (const uint8_t[]){ 0, 2, 9 },
+	    3), -EPROTO);
+	CU_ASSERT_EQUAL(page_delta_apply(page, (const uint8_t[]){ 0xff, 0x1f,
+	    1, 9 }, 4), 0);			/* the very last byte */
+	CU_ASSERT_EQUAL(page[4095], 9);
+	rnd = 5;
+	for (int i = 0; i < 300; i++) {
+		size_t n;
+
+		random_page(base);
+		memcpy(page, base, sizeof(page));
+		for (uint64_t k = 0; k <= next_random() % 300; k++)
+			page[next_random() % PAGE_BYTES] ^= 1;
+		n = page_delta_encode(base, page, body, sizeof(body));
+		CU_ASSERT(n > 0 || memcmp(base, page, sizeof(page)) == 0);
+		CU_ASSERT_EQUAL(page_delta_apply(base, body, n), 0);
+		CU_ASSERT_EQUAL(memcmp(base, page, sizeof(page)), 0);
+	}
+	random_page(base);
+	random_page(page);
+	CU_ASSERT_EQUAL(page_delta_encode(base, page, body, 1024), 0);
+}
+
+/* --- digests, sets, cache ------------------------------------------------------ */
+
+static void
+root_follows_every_page_and_the_state(void)
+{
+	struct digest state = { { 0 } }, first, d, page = { { 7 } };
+	struct digest_tree *t;
+
+	CU_ASSERT_EQUAL_FATAL(digest_tree_new(&t, 1025), 0);
+	digest_tree_root(t, &state, &first);
+	for (uint64_t pfn = 0; pfn < 1025; pfn += 256) {
+		digest_tree_set(t, pfn, &page);
+		digest_tree_root(t, &state, &d);
+		CU_ASSERT(!digest_equal(&first, &d));
+		digest_tree_set(t, pfn, digest_tree_zero(t));
+		(void)digest_tree_settle(t, 1);
+		digest_tree_root(t, &state, &d);
+		CU_ASSERT(digest_equal(&first, &d));
+	}
+	state.b[31] = 1;
+	digest_tree_root(t, &state, &d);
+	CU_ASSERT(!digest_equal(&first, &d));
+	digest_tree_free(t);
+	CU_ASSERT_EQUAL(digest_tree_new(&t, 0), -EINVAL);
+	CU_ASSERT_EQUAL(digest_tree_new(&t, RAM_MAX_PAGES + 1), -EINVAL);
+}
+
+static void
+sets_count_and_find(void)
+{
+	struct pageset s;
+
+	CU_ASSERT_EQUAL_FATAL(pageset_init(&s, 130), 0);
+	CU_ASSERT_EQUAL(pageset_next(&s, 0), 130);
+	pageset_set(&s, 0);
+	pageset_set(&s, 64);
+	pageset_set(&s, 64);
+	pageset_set(&s, 129);
+	CU_ASSERT_EQUAL(s.count, 3);
+	CU_ASSERT_EQUAL(pageset_next(&s, 1), 64);
+	CU_ASSERT_EQUAL(pageset_next(&s, 65), 129);
+	CU_ASSERT_EQUAL(pageset_next(&s, 130), 130);
+	pageset_clear(&s, 64);
+	pageset_clear(&s, 64);
+	CU_ASSERT_EQUAL(s.count, 2);
+	pageset_fill(&s);
+	CU_ASSERT_EQUAL(s.count, 130);
+	CU_ASSERT_EQUAL(s.words[2], 3);
+	pageset_fini(&s);
+}
+
+static void
+dirty_pages_wait_where_they_should(void)
+{
+	uint64_t dirty[2] = { 0, 0 };
+	struct pageset todo, next;
+	struct pageheat heat;
+
+	CU_ASSERT_EQUAL_FATAL(pageset_init(&todo, 100), 0);
+	CU_ASSERT_EQUAL_FATAL(pageset_init(&next, 100), 0);
+	CU_ASSERT_EQUAL_FATAL(pageheat_init(&heat, 100), 0);
+	pageset_set(&todo, 5);
+	pageset_set(&todo, 6);
+	dirty[0] = 1 << 5 | 1 << 9;
+	dirty[1] = UINT64_MAX;		/* bits beyond the last page mean nothing */
+	CU_ASSERT_EQUAL(pageset_absorb(dirty, &heat, &todo, &next), 2 + 36);
+	CU_ASSERT(pageset_test(&todo, 5) && !pageset_test(&next, 5));
+	CU_ASSERT(pageset_test(&next, 9) && dirty[0] == 0 && dirty[1] == 0);
+	dirty[0] = 1 << 5;		/* again: hot, so it goes last */
+	CU_ASSERT_EQUAL(pageset_absorb(dirty, &heat, &todo, &next), 1);
+	CU_ASSERT(!pageset_test(&todo, 5) && pageset_test(&next, 5));
+	CU_ASSERT(pageheat_is_hot(&heat, 5) && !pageheat_is_hot(&heat, 9));
+	pageheat_age(&heat);
+	CU_ASSERT(!pageheat_is_hot(&heat, 5));
+	pageset_fini(&todo);
+	pageset_fini(&next);
+	pageheat_fini(&heat);
+}
+
+static void
+cache_keeps_what_is_asked_for(void)
+{
+	uint8_t page[PAGE_BYTES];
+	struct shadow *s;
+
+	CU_ASSERT_EQUAL_FATAL(shadow_new(&s, 1000, 8 * PAGE_BYTES), 0);
+	for (unsigned int i = 0; i < 100; i++) {
+		memset(page, (int)i, sizeof(page));
+		shadow_put(s, i, page);
+		/* Page 0 is sent again and again; the others never. */
+		CU_ASSERT_PTR_NOT_NULL_FATAL(shadow_get(s, 0));
+		CU_ASSERT_EQUAL(shadow_get(s, 0)[17], 0);
+	}
+	CU_ASSERT_PTR_NULL(shadow_get(s, 1));
+	shadow_drop(s, 0);
+	shadow_drop(s, 0);
+	CU_ASSERT_PTR_NULL(shadow_get(s, 0));
+	shadow_free(s);
+}
+
+static void
+holes_are_known_without_looking(void)
+{
+	struct region r;
+
+	open_region(&r);
+	region_page(&r, 10)[0] = 1;
+	CU_ASSERT(region_is_hole(&r, 0));
+	CU_ASSERT(!region_is_hole(&r, 10));
+	CU_ASSERT(region_is_hole(&r, PAGES - 1));
+	region_page(&r, 20)[0] = 1;
+	region_forget_holes(&r);
+	CU_ASSERT(!region_is_hole(&r, 20));
+	region_unmap(&r);
+	CU_ASSERT(region_map(&r, memfd_create("x", 0), 4096, false) < 0);
+}
+
+int
+main(void)
+{
+	static const struct unit_test tests[] = {
+		{ "every form comes out as it went in (3)",
+		    every_form_comes_out_as_it_went_in },
+		{ "small changes cost little", small_changes_cost_little },
+		{ "lies are refused (7)", lies_are_refused },
+		{ "deltas stay within their page (7)",
+		    deltas_stay_within_their_page },
+		{ "the root follows every page and the state (3)",
+		    root_follows_every_page_and_the_state },
+		{ "sets count and find", sets_count_and_find },
+		{ "dirty pages wait where they should",
+		    dirty_pages_wait_where_they_should },
+		{ "the cache keeps what is asked for",
+		    cache_keeps_what_is_asked_for },
+		{ "holes are known without looking",
+		    holes_are_known_without_looking },
+	};
+
+	return unit_main("pages", tests, sizeof(tests) / sizeof(tests[0]));
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/* When to stop the guest: rounds that shrink go on, others end one way or other. */
+#include "sync-policy.h"
+#include "unit.h"
+
+#define MS	1000000ULL
+#define MB	(1ULL << 20)
+
+/* A guest that dirties `per_s` pages, each costing `cost` bytes. */
+struct model {
+	uint64_t	per_s, cost, rate, hot_pages;
+};
+
+/*
+ * Play rounds until the verdict is final: each round lasts as long as its pages
+ * take. Returns the verdict and how many rounds it took.
+ */
+static enum policy_verdict
+play(struct policy *p, const struct model *m, unsigned int *rounds)
+{
+	uint64_t pages = m->hot_pages, ns;
+	enum policy_verdict v = POLICY_CONTINUE;
+
+	for (*rounds = 0; *rounds < 500; (*rounds)++) {
+		struct policy_round r = { .page_cost = m->cost * 256,
+		    .rate = m->rate, .rtt_ns = 2 * MS };
+
+		ns = pages * m->cost * 1000 / m->rate * MS + 5 * MS;
+		pages = m->per_s * (100 - p->throttle) / 100 * (ns / MS) / 1000;
+		if (pages > m->hot_pages)
+			pages = m->hot_pages;
+		r.dirty_pages = pages;
+		r.interval_ns = ns;
+		v = policy_decide(p, &r);
+		if (v == POLICY_STOP || v == POLICY_GIVE_UP)
+			return v;
+	}
+	return v;
+}
+
+static void
+quiet_guest_stops_at_once(void)
+{
+	const struct model m = { .per_s = 0, .cost = 1000, .rate = 25 * MB,
+	    .hot_pages = 0 };
+	struct policy p;
+	unsigned int rounds;
+
+	policy_init(&p, 100 * MS, true);
+	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_STOP);
+	CU_ASSERT(rounds <= 1);
+	CU_ASSERT(p.projected_ns < 60 * MS);
+	CU_ASSERT_EQUAL(p.throttle, 0);
+}
+
+static void
+ordinary_guest_stops_at_its_floor(void)
+{
+	const struct model m = { .per_s = 2560, .cost = 1400, .rate = 25 * MB,
+	    .hot_pages = 8192 };
+	struct policy p;
+	unsigned int rounds;
+
+	policy_init(&p, 100 * MS, true);
+	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_STOP);
+	CU_ASSERT(rounds > 1 && rounds < 15);
+	CU_ASSERT(p.projected_ns < 60 * MS);
+	CU_ASSERT_EQUAL(p.throttle, 0);
+}
+
+static void
+fast_guest_is_throttled_until_it_fits(void)
+{
+	/* 40 MB/s of incompressible pages over 25 MB/s. */
+	const struct model m = { .per_s = 10240, .cost = 4096, .rate = 25 * MB,
+	    .hot_pages = 65536 };
+	struct policy p;
+	unsigned int rounds;
+
+	policy_init(&p, 100 * MS, true);
+	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_STOP);
+	CU_ASSERT(p.throttle >= 40);
+	CU_ASSERT(p.projected_ns <= 100 * MS);
+}
+
+static void
+without_leave_to_throttle_it_gives_up(void)
+{
+	const struct model m = { .per_s = 10240, .cost = 4096, .rate = 25 * MB,
+	    .hot_pages = 65536 };
+	struct policy p;
+	unsigned int rounds;
+
+	policy_init(&p, 100 * MS, false);
+	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_GIVE_UP);
+	CU_ASSERT_EQUAL(p.throttle, 0);
+	CU_ASSERT(rounds < 40);
+}
+
+static void
+it_ends_whatever_the_figures(void)
+{
+	static const uint64_t values[] = { 0, 1, 1000, 1 << 20, 1ULL << 33 };
+	const size_t n = sizeof(values) / sizeof(values[0]);
+
+	for (size_t i = 0; i < n * n * n; i++) {
+		const struct policy_round r = {
+			.dirty_pages = values[i % n] % (1 << 21),
+			.interval_ns = values[i / n % n],
+			.page_cost = 1 << 20,
+			.rate = values[i / n / n],
+			.inflight = 16 << 20,
+		};
+		struct policy p;
+		enum policy_verdict v = POLICY_CONTINUE;
+		int rounds = 0;
+
+		policy_init(&p, 100 * MS, i % 2 == 0);
+		while (v != POLICY_STOP && v != POLICY_GIVE_UP && rounds < 1000) {
+			v = policy_decide(&p, &r);
+			rounds++;
+			CU_ASSERT(p.throttle < 100);
+		}
+		CU_ASSERT(rounds < 200);
+		CU_ASSERT(v == POLICY_GIVE_UP || p.projected_ns <= 100 * MS);
+	}
+}
+
+static void
+larger_budget_stops_earlier(void)
+{
+	const struct model m = { .per_s = 5000, .cost = 4096, .rate = 25 * MB,
+	    .hot_pages = 65536 };
+	struct policy small, large;
+	unsigned int a, b;
+
+	policy_init(&small, 60 * MS, true);
+	policy_init(&large, 2000 * MS, true);
+	CU_ASSERT_EQUAL(play(&small, &m, &a), POLICY_STOP);
+	CU_ASSERT_EQUAL(play(&large, &m, &b), POLICY_STOP);
+	CU_ASSERT(b <= a);
+}
+
+int
+main(void)
+{
+	static const struct unit_test tests[] = {
+		{ "a quiet guest stops at once", quiet_guest_stops_at_once },
+		{ "an ordinary guest stops at its floor",
+		    ordinary_guest_stops_at_its_floor },
+		{ "a fast guest is throttled until it fits",
+		    fast_guest_is_throttled_until_it_fits },
+		{ "without leave to throttle it gives up",
+		    without_leave_to_throttle_it_gives_up },
+		{ "it ends whatever the figures", it_ends_whatever_the_figures },
+		{ "a larger budget stops no later", larger_budget_stops_earlier },
+	};
+
+	return unit_main("policy", tests, sizeof(tests) / sizeof(tests[0]));
+}

@@ -101,7 +101,7 @@ take_message(struct links *l, const struct nlmsghdr *nh)
 {
 	const struct ifinfomsg *ifi = NLMSG_DATA(nh);
 	struct link_info now = { 0 };
-	size_t left = IFLA_PAYLOAD(nh);
+	int left = (int)IFLA_PAYLOAD(nh);
 
 	if (nh->nlmsg_len < NLMSG_LENGTH(sizeof(*ifi)) || ifi->ifi_index <= 0)
 		return;
@@ -146,16 +146,17 @@ read_some(struct links *l, int flags)
 {
 	const struct nlmsghdr *nh;
 	ssize_t n;
-	int left;
 
 	do
 		n = recv(l->fd, l->buf, sizeof(l->buf), flags);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	left = (int)n;
-	for (nh = (const struct nlmsghdr *)l->buf; NLMSG_OK(nh, left);
-	    nh = NLMSG_NEXT(nh, left)) {
+	for (size_t at = 0, len = (size_t)n; at + sizeof(*nh) <= len;
+	    at += NLMSG_ALIGN(nh->nlmsg_len)) {
+		nh = (const struct nlmsghdr *)(const void *)(l->buf + at);
+		if (nh->nlmsg_len < sizeof(*nh) || nh->nlmsg_len > len - at)
+			break;
 		if (nh->nlmsg_type == NLMSG_DONE)
 			return 0;
 		if (nh->nlmsg_type == RTM_NEWLINK ||

@@ -46,6 +46,12 @@
 #define CALLS		(ROLE(SANDBOX_PAIR) | ROLE(SANDBOX_SEND))
 #define LOOP		(ALL & ~ROLE(SANDBOX_GATE))
 
+/* Argument n: some bits of it, or its lower half, which is all an int fills. */
+#define ARG_BITS(n, mask, value) \
+	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), \
+	    .datum_b = (value) }
+#define ARG_IS(n, value)	ARG_BITS(n, 0xffffffffu, value)
+
 #define SOCK_TYPE_MASK	0xf	/* below are SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 /* Allowed whatever the arguments. */
@@ -108,26 +114,24 @@ static const struct {
 	unsigned int	n_args;
 } narrow[] = {
 	/* memory that is never run */
-	{ ALL, SCMP_SYS(mmap), { SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
-	    1 },
-	{ ALL, SCMP_SYS(mprotect), { SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC,
-	    0) }, 1 },
+	{ ALL, SCMP_SYS(mmap), { ARG_BITS(2, PROT_EXEC, 0) }, 1 },
+	{ ALL, SCMP_SYS(mprotect), { ARG_BITS(2, PROT_EXEC, 0) }, 1 },
 	/* threads, but no processes */
-	{ SYNC, SCMP_SYS(clone), { SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD,
-	    CLONE_THREAD) }, 1 },
+	{ SYNC, SCMP_SYS(clone), { ARG_BITS(0, CLONE_THREAD, CLONE_THREAD) },
+	    1 },
 	/* calling the peer: TCP only, so none of this host's Unix sockets */
-	{ CALLS, SCMP_SYS(socket), { SCMP_A0_32(SCMP_CMP_EQ, AF_INET),
-	    SCMP_A1_32(SCMP_CMP_MASKED_EQ, SOCK_TYPE_MASK, SOCK_STREAM) }, 2 },
-	{ CALLS, SCMP_SYS(socket), { SCMP_A0_32(SCMP_CMP_EQ, AF_INET6),
-	    SCMP_A1_32(SCMP_CMP_MASKED_EQ, SOCK_TYPE_MASK, SOCK_STREAM) }, 2 },
+	{ CALLS, SCMP_SYS(socket), { ARG_IS(0, AF_INET),
+	    ARG_BITS(1, SOCK_TYPE_MASK, SOCK_STREAM) }, 2 },
+	{ CALLS, SCMP_SYS(socket), { ARG_IS(0, AF_INET6),
+	    ARG_BITS(1, SOCK_TYPE_MASK, SOCK_STREAM) }, 2 },
 	/* "fe80::1%wlan0": if_nametoindex(3) asks through a datagram socket */
-	{ CALLS, SCMP_SYS(socket), { SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX),
-	    SCMP_A1_32(SCMP_CMP_MASKED_EQ, SOCK_TYPE_MASK, SOCK_DGRAM) }, 2 },
-	{ CALLS, SCMP_SYS(ioctl), { SCMP_A1_32(SCMP_CMP_EQ, SIOCGIFINDEX) }, 1 },
+	{ CALLS, SCMP_SYS(socket), { ARG_IS(0, AF_UNIX),
+	    ARG_BITS(1, SOCK_TYPE_MASK, SOCK_DGRAM) }, 2 },
+	{ CALLS, SCMP_SYS(ioctl), { ARG_IS(1, SIOCGIFINDEX) }, 1 },
 	/* how much is still queued; how much has come */
-	{ SYNC, SCMP_SYS(ioctl), { SCMP_A1_32(SCMP_CMP_EQ, SIOCOUTQ) }, 1 },
-	{ LOOP, SCMP_SYS(ioctl), { SCMP_A1_32(SCMP_CMP_EQ, FIONREAD) }, 1 },
-	{ LOOP, SCMP_SYS(ioctl), { SCMP_A1_32(SCMP_CMP_EQ, FIONBIO) }, 1 },
+	{ SYNC, SCMP_SYS(ioctl), { ARG_IS(1, SIOCOUTQ) }, 1 },
+	{ LOOP, SCMP_SYS(ioctl), { ARG_IS(1, FIONREAD) }, 1 },
+	{ LOOP, SCMP_SYS(ioctl), { ARG_IS(1, FIONBIO) }, 1 },
 };
 
 /* What libraries try and can do without: refused, not fatal. */
@@ -211,6 +215,8 @@ add_rules(scmp_filter_ctx ctx, enum sandbox_role role)
 	const size_t n_plain = sizeof(plain) / sizeof(plain[0]);
 	const size_t n_narrow = sizeof(narrow) / sizeof(narrow[0]);
 	const size_t n_refused = sizeof(refused) / sizeof(refused[0]);
+	/* abort(3) and raise(3): signals to ourselves */
+	const struct scmp_arg_cmp to_us = ARG_IS(0, (unsigned int)getpid());
 	int r = 0;
 
 	for (size_t i = 0; i < n_plain && r == 0; i++)
@@ -225,10 +231,9 @@ add_rules(scmp_filter_ctx ctx, enum sandbox_role role)
 		r = seccomp_rule_add(ctx,
 		    SCMP_ACT_ERRNO((uint16_t)refused[i].error), refused[i].nr,
 		    0);
-	/* abort(3) and raise(3): signals to ourselves */
 	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		    SCMP_A0_32(SCMP_CMP_EQ, (unsigned int)getpid()));
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW,
+		    SCMP_SYS(tgkill), 1, &to_us);
 	return r;
 }
 

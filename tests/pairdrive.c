@@ -239,7 +239,7 @@ take_caller(struct side *b, const char *path, int listener,
     Persona__Pairing__PairSetup__Role role)
 {
 	struct pollfd pfd = { .fd = listener, .events = POLLIN };
-	int fd;
+	int fd = -1;
 
 	if (poll(&pfd, 1, STORY_MS) <= 0 ||
 	    (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) < 0)

@@ -60,6 +60,8 @@ struct dev {
 	bool		thre_pending;
 	uint8_t		rx[FIFO_BYTES];
 	size_t		n_rx;
+
+	bool		line;		/* the level we last set */
 };
 
 static size_t
@@ -90,10 +92,16 @@ interrupt_id(const struct dev *d)
 	return IIR_NONE;
 }
 
+/* Most accesses change nothing, and telling KVM costs a system call. */
 static void
 update_irq(struct dev *d)
 {
-	d->env.irq_line(d->env.arg, d->gsi, interrupt_id(d) != IIR_NONE);
+	bool level = interrupt_id(d) != IIR_NONE;
+
+	if (level == d->line)
+		return;
+	d->line = level;
+	d->env.irq_line(d->env.arg, d->gsi, level);
 }
 
 /* Move host input into the FIFO while there is room; the rest waits outside. */

@@ -43,30 +43,31 @@ connect_socket(const char *path)
 	return fd;
 }
 
-/* A sentence for each way in which there can be nobody to talk to. */
-static int
-report_unreachable(const struct ctl *ctl, int r)
+const char *
+ctl_unreachable_text(int r)
 {
-	const char *why = "";
-	char text[512];
-
 	switch (r) {
 	case -ENOENT:
 	case -ECONNREFUSED:
-		why = "personad is not running here, or uses another socket; "
+		return "personad is not running here, or uses another socket; "
 		    "start it with 'systemctl start personad' or 'personad', "
 		    "or name its socket with --socket";
-		break;
 	case -EACCES:
 	case -EPERM:
-		why = "you may not talk to this personad; be its owner, root, "
+		return "you may not talk to this personad; be its owner, root, "
 		    "or a member of its group (personad.conf(5))";
-		break;
 	default:
-		why = strerror(-r);
+		return strerror(-r);
 	}
+}
+
+static int
+report_unreachable(const struct ctl *ctl, int r)
+{
+	char text[512];
+
 	snprintf(text, sizeof(text), "cannot reach personad at %s: %s",
-	    ctl->socket_path, why);
+	    ctl->socket_path, ctl_unreachable_text(r));
 	return ctl_report(ctl, CTL_UNREACHABLE, r, 0, text);
 }
 
@@ -102,7 +103,7 @@ ctl_ask_quietly(struct ctl *ctl, const Persona__Control__Request *req,
     struct ctl_client **cp)
 {
 	*cp = NULL;
-	return open_and_send(ctl, req, cp) < 0 ? CTL_UNREACHABLE : CTL_OK;
+	return open_and_send(ctl, req, cp);
 }
 
 int

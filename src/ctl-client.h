@@ -19,9 +19,12 @@ struct ctl_client;
 int	ctl_ask(struct ctl *ctl, const Persona__Control__Request *req,
 	    struct ctl_client **cp);
 
-/* As ctl_ask, but says nothing. */
+/* As ctl_ask, but says nothing: 0 or -errno. */
 int	ctl_ask_quietly(struct ctl *ctl, const Persona__Control__Request *req,
 	    struct ctl_client **cp);
+
+/* Why there is nobody to talk to, and the way out, for such a -errno. */
+const char *ctl_unreachable_text(int r);
 
 /* The descriptor to poll for replies. */
 int	ctl_client_fd(const struct ctl_client *c);

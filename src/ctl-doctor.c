@@ -150,13 +150,13 @@ run_probe(const char *path, bool json, char *out, size_t size)
 }
 
 static int
-print_probe_json(const struct ctl *ctl, char *probe, int r)
+print_probe_json(const struct ctl *ctl, const char *why, char *probe, int r)
 {
 	struct json j;
 
 	json_begin(&j, stdout);
 	json_bool(&j, "ok", false);
-	json_string(&j, "message", "personad is not running");
+	json_string(&j, "message", why);
 	json_string(&j, "socket", ctl->socket_path);
 	json_bool(&j, "vmm_probe_ok", r == 0);
 	probe[strcspn(probe, "\n")] = '\0';
@@ -170,7 +170,7 @@ print_probe_json(const struct ctl *ctl, char *probe, int r)
  * handset without it cannot run personas.
  */
 static int
-probe_without_daemon(struct ctl *ctl)
+probe_without_daemon(struct ctl *ctl, const char *why)
 {
 	char path[PATH_MAX + 16], *out;
 	int r;
@@ -180,12 +180,12 @@ probe_without_daemon(struct ctl *ctl)
 	if ((r = find_vmm(path, sizeof(path))) == 0)
 		r = run_probe(path, ctl->json, out, PROBE_OUTPUT_MAX);
 	if (ctl->json) {
-		(void)print_probe_json(ctl, out, r);
+		(void)print_probe_json(ctl, why, out, r);
 	} else {
-		printf("personad does not answer at %s, so this is only what "
-		    "can be seen without it.\n"
-		    "-> start it: 'systemctl start personad' or 'personad'\n\n",
-		    ctl->socket_path);
+		printf("failed   personad   no answer at %s\n%-8s %-10s "
+		    "-> %s\nWithout it, only this can be seen:\n\n",
+		    ctl->socket_path, "", "", why);
+		fflush(stdout);
 		if (r == -ENOENT)
 			puts("persona-vmm was not found; is persona installed "
 			    "whole?");
@@ -212,8 +212,8 @@ ctl_doctor(struct ctl *ctl, int argc, char **argv)
 		return status;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_DOCTOR;
 	req.doctor = &doctor;
-	if (ctl_ask_quietly(ctl, &req, &c) != CTL_OK)
-		return probe_without_daemon(ctl);
+	if ((r = ctl_ask_quietly(ctl, &req, &c)) < 0)
+		return probe_without_daemon(ctl, ctl_unreachable_text(r));
 	if ((r = ctl_next_reply(c, true, &reply, NULL)) <= 0)
 		status = ctl_lost(ctl, r);
 	else if (reply->error != 0 || reply->doctor == NULL)

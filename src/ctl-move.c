@@ -57,7 +57,7 @@ say_whereabouts(struct ctl *ctl, const char *persona)
 	name.name = (char *)(uintptr_t)persona;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_SHOW;
 	req.show = &name;
-	if (ctl_ask_quietly(ctl, &req, &c) != CTL_OK)
+	if (ctl_ask_quietly(ctl, &req, &c) < 0)
 		return;
 	if (ctl_next_reply(c, true, &reply, NULL) > 0) {
 		const char *where = reply->n_personas == 0 ? NULL :

@@ -92,6 +92,7 @@ says out '"error":"ENOENT"'
 ctl 3 --socket "$(printf '%0200d' 0)" list
 PERSONA_LIBEXEC=$dir ctl 3 doctor
 says out "persona-vmm was not found"
+says out "start it with"
 printf '#!/bin/sh\n[ "$2" = --json ] && echo "{\\"kvm\\":1}" || echo kvm fine\n' \
 	> "$dir/persona-vmm"
 chmod +x "$dir/persona-vmm"
@@ -258,6 +259,14 @@ says err "Cancelling"
 says err "the move was cancelled"
 says err "work still runs here"
 asked "cancel work"
+"$bin/personactl" --json move work slow > "$dir/out" 2> "$dir/err" &
+pid=$!
+wait_for 5 grep -q '"move"' "$dir/out" || fail "no progress"
+kill -INT $pid
+wait $pid
+[ $? -eq 1 ] || fail "a cancelled move is no success"
+json move
+says out '"reason":"cancelled"'
 "$bin/personactl" move work stuck > "$dir/out" 2> "$dir/err" &
 pid=$!
 wait_for 5 grep -q 'work -> bob' "$dir/out" || fail "no progress"

@@ -529,8 +529,10 @@ bundle_flushed(const struct bundle *b)
 {
 	if (!TAILQ_EMPTY(&b->urgent) || !TAILQ_EMPTY(&b->waiting))
 		return false;
+	/* What a stream still holds would go down with us. */
 	for (size_t i = 0; i < b->n_lanes; i++)
-		if (b->lanes[i].cur != NULL)
+		if (b->lanes[i].cur != NULL ||
+		    stream_unsent(b->lanes[i].s) > 0)
 			return false;
 	return true;
 }

@@ -64,7 +64,7 @@ size_t	bundle_room(struct bundle *b);
 /* Bytes queued or sent that the peer has not acknowledged. */
 size_t	bundle_unacked(const struct bundle *b);
 
-/* Everything queued has at least been written to a stream. */
+/* Everything queued has left this process, as far as the streams can tell. */
 bool	bundle_flushed(const struct bundle *b);
 
 /* Time passes: heartbeats, silence, the bandwidth limit. Each 10 ms or so. */

@@ -279,6 +279,7 @@ receive_tick(void *role)
 
 const struct worker_role role_receive = {
 	.name = "receive",
+	.sandbox = SANDBOX_RECEIVE,
 	.open = receive_open,
 	.close = receive_close,
 	.message = receive_message,

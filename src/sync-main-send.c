@@ -488,6 +488,7 @@ send_tick(void *role)
 
 const struct worker_role role_send = {
 	.name = "send",
+	.sandbox = SANDBOX_SEND,
 	.open = send_open,
 	.close = send_close,
 	.message = send_message,

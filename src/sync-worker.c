@@ -255,7 +255,8 @@ worker_run(const struct worker_role *role, int ipc_fd)
 
 	persona__transfer__progress__init(&w.last);
 	persona__transfer__savings__init(&w.last_savings);
-	if ((r = worker_open(&w)) < 0)
+	if ((r = worker_open(&w)) < 0 ||
+	    (r = sandbox_enter(role->sandbox)) < 0)
 		log_warn_r(r, "cannot start");
 	else
 		(void)event_base_dispatch(w.base);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ipc.h"
+#include "sandbox.h"
 #include "sync-state.h"
 #include "transfer.pb-c.h"
 
@@ -22,6 +23,7 @@ struct worker;
 /* A role of persona-sync: sync-main-send.c, sync-main-receive.c. */
 struct worker_role {
 	const char	*name;
+	enum sandbox_role sandbox;
 	int		(*open)(struct worker *w, void **role);
 	void		(*close)(void *role);
 	/* A message of this transfer's attempt; `in` holds its descriptors. */

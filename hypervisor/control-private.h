@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What control.c (connections, the end) and request.c (what each request does)
+ * share, and nobody else.
+ */
+#ifndef CONTROL_PRIVATE_H
+#define CONTROL_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bounds.h"
+#include "hv.h"
+#include "ipc.h"
+#include "vmm.pb-c.h"
+
+struct event;
+struct event_base;
+
+#define PERSONA_ID_LEN		32
+
+enum role {
+	ROLE_OWNER = 1 << 0,
+	ROLE_TRANSFER = 1 << 1,
+};
+
+struct conn {
+	struct control	*control;
+	enum role	role;
+	int		fd;
+	struct event	*ev;
+};
+
+struct control {
+	struct event_base *base;
+	struct hv_host	*host;
+	struct conn	owner, transfer;	/* fd -1: nobody there */
+	int		listen_fd;
+	struct event	*listen_ev;
+	struct hv	*hv;			/* NULL until Create */
+	char		persona_id[PERSONA_ID_LEN + 1];
+	char		name[PERSONA_NAME_MAX + 1];
+	int		ram_fd;			/* handed to every new owner */
+	uint64_t	ram_bytes;
+	uint64_t	*bitmap;		/* shared with the transfer */
+	size_t		bitmap_len;
+	struct event	*exit_ev;
+	unsigned int	exit_waited_ms;
+	bool		exit_told;
+	int		exit_status;
+	struct ipc_msg	in;			/* one datagram at a time */
+};
+
+/* What a handler gives back beside its error. */
+struct answer {
+	Persona__Vmm__Reply	reply;
+	Persona__Vmm__HelloResult hello;
+	Persona__Vmm__HarvestResult harvest;
+	Persona__Vmm__SaveResult save;
+	Persona__Vmm__StatsResult stats;
+	int	fd;			/* -1: none */
+	bool	close_fd;		/* after sending */
+	char	why[HV_WHY_MAX];	/* with an error */
+};
+
+/*
+ * Do what is asked, if this connection may ask it now. 0 with the result in *a,
+ * or -errno with a sentence in a->why (or "" when strerror says enough).
+ */
+int	request_run(struct conn *conn, const Persona__Vmm__Request *q,
+	    struct answer *a);
+
+/* A transfer is over: what it turned on is turned off, its bitmap unmapped. */
+void	request_transfer_over(struct control *c);
+
+/* Serve `fd` (taken, also on failure) as this connection. 0 or -ENOMEM. */
+int	control_open(struct control *c, struct conn *conn, int fd);
+/* Close it, if it is open, and do what its end means. */
+void	control_drop(struct conn *conn);
+/* Tell the owner how the guest ended, now or when one comes; leave soon after. */
+void	control_tell_end(struct control *c);
+
+#endif

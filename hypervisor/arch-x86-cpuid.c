@@ -209,6 +209,15 @@ is_there(struct kvm_cpuid2 *supported, const struct feature *f, bool software)
 	return software && f->user_mode && host_has(f);
 }
 
+/* The guest is told PHYS_BITS; a host with fewer could not keep that word. */
+static bool
+has_phys_bits(struct kvm_cpuid2 *supported)
+{
+	struct kvm_cpuid_entry2 *e = find(supported, 0x80000008, 0);
+
+	return e == NULL || (e->eax & 0xff) >= PHYS_BITS;
+}
+
 int
 arch_baseline_check(struct kvm *k, const char *baseline, bool software,
     char *why, size_t why_len)
@@ -239,6 +248,11 @@ arch_baseline_check(struct kvm *k, const char *baseline, bool software,
 		n = snprintf(names + at, sizeof(names) - at, " %s", f->name);
 		if (n > 0 && at + (size_t)n < sizeof(names))
 			at += (size_t)n;
+	}
+	if (n_missing == 0 && !has_phys_bits(supported)) {
+		snprintf(names, sizeof(names), " %u physical address bits",
+		    PHYS_BITS);
+		n_missing++;
 	}
 	free(supported);
 	if (n_missing == 0)

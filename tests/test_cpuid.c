@@ -57,6 +57,10 @@ missing_features_are_named(void)
 	    sizeof(why)), -ENOTSUP);
 	CU_ASSERT_PTR_NOT_NULL(strstr(why, "ssse3"));
 	CU_ASSERT_PTR_NULL(strstr(why, " sse2"));
+	fake_kvm_cpuid_bit(f, 0x80000008, 0, 0, 5, true);	/* 32 bits */
+	CU_ASSERT_EQUAL(arch_baseline_check(k, "x86-64-v1", false, why,
+	    sizeof(why)), -ENOTSUP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "39 physical address bits"));
 	fake_kvm_cpuid_bit(f, 1, 0, 3, 26, false);
 	CU_ASSERT_EQUAL(arch_baseline_check(k, "x86-64-v1", false, why,
 	    sizeof(why)), -ENOTSUP);

@@ -1,32 +1,77 @@
 /* SPDX-License-Identifier: ISC */
-/* Control requests about moves. Knows no transfer yet: every answer is "not yet". */
+/* Control requests about moves: move, status, cancel. Knows no transfer's inside. */
 #include "control.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "arrival.h"
+#include "daemon.h"
+#include "move.h"
+#include "persona.h"
+#include "registry.h"
+#include "report.h"
+
+#define BUDGET_MAX_MS	60000
 
 void
 control_status(struct daemon *d, struct control_request *req,
     const Persona__Control__Request *what)
 {
-	(void)d;
-	(void)what;
-	control_fail(req, -ENOSYS, "not yet");
+	reports_status(d, req, what->status->name, what->status->follow);
 }
 
 void
 control_move(struct persona *p, struct control_request *req,
     const Persona__Control__Request *what)
 {
-	(void)p;
-	(void)what;
-	control_fail(req, -ENOSYS, "not yet");
+	const Persona__Control__Move *m = what->move;
+	struct daemon *d = p->daemon;
+	struct move_options options = {
+		.blackout_budget_ms = m->has_blackout_budget_ms ?
+		    m->blackout_budget_ms : d->conf.blackout_budget_ms,
+		.bandwidth_limit = m->has_bandwidth_limit ?
+		    m->bandwidth_limit : d->conf.bandwidth_limit,
+	};
+	struct peer_record peer;
+	struct report *report = NULL;
+	const char *why = "";
+	int r;
+
+	if (options.blackout_budget_ms < 1 ||
+	    options.blackout_budget_ms > BUDGET_MAX_MS) {
+		control_fail(req, -EINVAL, "the blackout budget must be 1 to "
+		    "%d ms", BUDGET_MAX_MS);
+		return;
+	}
+	if ((r = registry_peer_get(d->registry, m->peer, &peer)) < 0) {
+		control_fail(req, r, "no handset \"%.63s\" is paired; "
+		    "\"personactl pair\" makes it so", m->peer);
+		return;
+	}
+	if ((r = move_start(p, &peer, &options, &report, &why)) < 0)
+		control_fail(req, r, "%s: cannot be moved: %s (%s)",
+		    p->rec.name, why, strerror(-r));
+	else if (m->detach)
+		control_ok(req);
+	else
+		report_follow(report, req);
 }
 
 void
 control_cancel(struct persona *p, struct control_request *req,
     const Persona__Control__Request *what)
 {
-	(void)p;
+	int r;
+
 	(void)what;
-	control_fail(req, -ENOSYS, "not yet");
+	r = p->hook != NULL && p->hook->incoming ? arrival_cancel(p) :
+	    move_cancel(p);
+	if (r == -EALREADY)
+		control_fail(req, r, "too late: the persona has been handed "
+		    "over");
+	else if (r < 0)
+		control_fail(req, r, "nothing is being moved");
+	else
+		control_ok(req);
 }

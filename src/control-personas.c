@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include "image.h"
 #include "log.h"
 #include "persona.h"
+#include "transfer-id.h"
 
 #define STOP_TIMEOUT_MS		5000
 #define STOP_TIMEOUT_MAX_MS	600000
@@ -280,19 +280,6 @@ check_create(const Persona__Control__Create *c, const char **why)
 	return *why == NULL ? 0 : -EINVAL;
 }
 
-/* 128 random bits never meet again, on this handset or another. */
-static int
-random_id(char id[PERSONA_ID_LEN + 1])
-{
-	unsigned char bytes[PERSONA_ID_LEN / 2];
-
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return -EIO;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(id + 2 * i, 3, "%02x", bytes[i]);
-	return 0;
-}
-
 static void
 image_made(void *arg, int r)
 {
@@ -361,7 +348,7 @@ fill_record(struct persona_record *rec, const Persona__Control__Create *c)
 	rec->has_boot = true;
 	rec->tenure = 1;
 	rec->created_unix_s = (uint64_t)time(NULL);
-	return random_id(rec->id);
+	return transfer_id_new(rec->id);
 }
 
 static void

@@ -21,10 +21,14 @@ struct daemon {
 	struct registry		*registry;
 	struct launcher		*launcher;
 	struct control		*control;
+	struct identity		*identity;
+	struct listener		*listener;
+	struct gate_server	*gate;
 	struct peers		*peers;
-	struct moves		*moves;
+	struct pairings		*pairings;
 	struct arrivals		*arrivals;
-	struct doctor		*doctor;
+	struct reports		*reports;
+	bool			debug;
 	struct persona_list	personas;	/* in no order */
 };
 

@@ -85,17 +85,15 @@ static void
 child_ended_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct child *c = arg;
-	child_end_fn *ended = c->ended;
-	void *ended_arg = c->arg;
 	int status = -1;
 
 	(void)fd;
 	(void)what;
 	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
 		status = -1;	/* adopted: init or another parent reaps it */
+	if (c->ended != NULL)
+		c->ended(c->arg, status);
 	child_free(c);
-	if (ended != NULL)
-		ended(ended_arg, status);
 }
 
 static int
@@ -170,10 +168,11 @@ become(const struct launch_spec *spec, pid_t parent, int report_fd)
 	(void)sigaction(SIGHUP, &dfl, NULL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	place_fds(spec);
+	(void)dup2(spec->out_fd > 0 ? spec->out_fd : STDERR_FILENO,
+	    STDOUT_FILENO);
 	if ((e = open("/dev/null", O_RDONLY)) >= 0)
 		(void)dup2(e, STDIN_FILENO);
-	(void)dup2(STDERR_FILENO, STDOUT_FILENO);
+	place_fds(spec);
 	if (dup2(report_fd, low) < 0 ||
 	    fcntl(low, F_SETFD, FD_CLOEXEC) < 0 ||
 	    syscall(SYS_close_range, low + 1, ~0U, 0) < 0)

@@ -25,6 +25,7 @@ struct launch_spec {
 	char *const	*argv;		/* NULL at the end */
 	int		fds[LAUNCH_FDS_MAX]; /* become 3, 4, ...; stay the caller's */
 	size_t		n_fds;
+	int		out_fd;		/* its standard output; 0: our log */
 	bool		die_with_us;	/* false: survives personad's end */
 };
 

@@ -37,7 +37,6 @@ answered(struct search *s)
 	if (--s->open > 0)
 		return;
 	free(s);
-	guest_sweep(d);
 	done(d);
 }
 

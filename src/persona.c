@@ -158,13 +158,13 @@ persona_name_ok(const char *name)
 Persona__Control__PersonaInfo__State
 persona_state(const struct persona *p)
 {
-	if (p->mover != NULL && p->mover->incoming)
+	if (p->hook != NULL && p->hook->incoming)
 		return STATE(RECEIVING);
 	if (p->rec.holding == HOLDING_AWAY)
 		return STATE(MOVED);
 	if (p->rec.holding == HOLDING_RELEASED)
 		return STATE(RELEASED);
-	if (p->mover != NULL)
+	if (p->hook != NULL)
 		return STATE(SENDING);
 	if (p->guest == NULL)
 		return p->rec.crashed ? STATE(CRASHED) : STATE(STOPPED);
@@ -207,7 +207,7 @@ static void
 guest_ended(void *arg, bool crashed, const char *why)
 {
 	struct persona *p = arg;
-	struct persona_mover *m = p->mover;
+	struct persona_hook *h = p->hook;
 	struct persona_wait *w;
 	int r;
 
@@ -229,8 +229,8 @@ guest_ended(void *arg, bool crashed, const char *why)
 		TAILQ_REMOVE(&p->waits, w, entry);
 		wait_done(w, 0, why);
 	}
-	if (m != NULL)
-		m->guest_ended(m, why);
+	if (h != NULL)
+		h->guest_ended(h, why);
 }
 
 /* --- start ----------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
 /*
  * One persona on this handset: its durable record and, while it runs, its guest.
  * Start, stop, pause and the consequences of an unexpected end. Knows no control
- * connection and no transfer; a move hangs itself in through `mover`.
+ * connection and no transfer; one that is under way hangs itself in as `hook`.
  */
 #ifndef PERSONA_H
 #define PERSONA_H
@@ -17,10 +17,10 @@ struct daemon;
 struct guest;
 
 /* What a transfer wants to hear about, and how it shows in the state. */
-struct persona_mover {
+struct persona_hook {
 	bool	incoming;
 	/* The guest has ended in mid-move; persona->guest is NULL already. */
-	void	(*guest_ended)(struct persona_mover *m, const char *why);
+	void	(*guest_ended)(struct persona_hook *h, const char *why);
 };
 
 struct persona {
@@ -31,7 +31,7 @@ struct persona {
 	bool			ready;		/* the machine is made */
 	bool			paused;		/* by a person */
 	bool			unrecorded;	/* arriving: not in the registry yet */
-	struct persona_mover	*mover;		/* a transfer under way, or NULL */
+	struct persona_hook	*hook;		/* a transfer under way, or NULL */
 	TAILQ_HEAD(, persona_wait) waits;	/* told when the guest has ended */
 	struct persona_wait	*starter;	/* told when it runs */
 };

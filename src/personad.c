@@ -19,12 +19,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access.h"
+#include "arrival.h"
 #include "control.h"
+#include "guest.h"
 #include "image.h"
 #include "launcher.h"
+#include "listen.h"
 #include "log.h"
+#include "move.h"
+#include "pairings.h"
+#include "peers.h"
 #include "persona.h"
 #include "registry.h"
+#include "report.h"
 #include "config.h"
 
 #define TIDY_S	60	/* between quiet moments for the registry */
@@ -210,6 +218,7 @@ prepare_dirs(const struct conf *c)
 {
 	make_dir(0700, c->state_dir, "");
 	make_dir(0700, c->state_dir, "/images");
+	make_dir(0700, c->state_dir, "/sshd");
 	make_dir(0755, c->runtime_dir, "");
 	make_dir(0700, c->runtime_dir, "/vmm");
 	lock_state(c->state_dir);
@@ -258,11 +267,21 @@ serve(struct daemon *d)
 {
 	int r;
 
+	guest_sweep(d);
+	if ((r = access_open(d)) < 0 || (r = peers_open(d)) < 0)
+		fatal("other handsets cannot reach us: %s", strerror(-r));
 	if ((r = control_open(&d->control, d)) < 0)
 		fatal("the control socket in %s cannot be opened: %s",
 		    d->conf.runtime_dir, strerror(-r));
-	log_info("personad " PACKAGE_VERSION ": handset %s, control socket "
-	    "%s/control.sock", d->conf.name, d->conf.runtime_dir);
+	log_info("personad " PACKAGE_VERSION ": handset %s, port %u, control "
+	    "socket %s/control.sock", d->conf.name,
+	    (unsigned int)listener_port(d->listener), d->conf.runtime_dir);
+}
+
+static void
+find_arrivals(struct daemon *d)
+{
+	arrivals_restore(d->arrivals, serve);
 }
 
 static void
@@ -275,8 +294,14 @@ open_rooms(struct daemon *d)
 	if ((r = registry_open(&d->registry, path)) < 0)
 		fatal("%s: %s", path, registry_hint(r));
 	if ((d->base = event_base_new()) == NULL ||
-	    (r = launcher_new(&d->launcher, d->base)) < 0)
+	    launcher_new(&d->launcher, d->base) < 0 ||
+	    reports_new(&d->reports) < 0 ||
+	    arrivals_new(&d->arrivals, d) < 0 ||
+	    pairings_new(&d->pairings, d) < 0)
 		fatal("the event loop cannot be made");
+	if ((r = access_identity(d)) < 0)
+		fatal("the identity key in %s cannot be used: %s",
+		    d->conf.state_dir, strerror(-r));
 	if ((r = personas_load(d)) < 0)
 		fatal("the personas cannot be read: %s", strerror(-r));
 	image_sweep(d);
@@ -296,7 +321,7 @@ run(struct daemon *d)
 	evsignal_add(term, NULL);
 	evsignal_add(intr, NULL);
 	event_add(tidy, &tidy_every);
-	personas_find_guests(d, serve);
+	personas_find_guests(d, find_arrivals);
 	event_base_dispatch(d->base);
 	event_free(term);
 	event_free(intr);
@@ -306,8 +331,18 @@ run(struct daemon *d)
 static void
 close_rooms(struct daemon *d)
 {
+	struct persona *p;
+
 	control_close(d->control);
+	/* What is not handed over runs on here; what is, waits for a restart. */
+	TAILQ_FOREACH(p, &d->personas, entry)
+		move_abandon(p);
+	arrivals_free(d->arrivals);
+	pairings_free(d->pairings);
+	peers_close(d);
+	access_close(d);
 	personas_free(d);
+	reports_free(d->reports);
 	launcher_free(d->launcher);
 	registry_close(d->registry);
 	event_base_free(d->base);
@@ -321,6 +356,7 @@ main(int argc, char **argv)
 
 	log_init("personad", LOG_INFO);
 	parse_options(&options, argc, argv);
+	daemon.debug = options.debug;
 	if (options.debug)
 		log_init("personad", LOG_DEBUG);
 	read_config(&daemon.conf, &options);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Personas on their way here: streams that persona-gate brings, persona-sync
+ * receive, a persona-vmm that waits, and the target's handover, tied together.
+ * Knows what may be accepted here; who owns what is decided in handover.c.
+ */
+#ifndef ARRIVAL_H
+#define ARRIVAL_H
+
+struct arrivals;
+struct daemon;
+struct gate_stream;
+struct persona;
+
+int	arrivals_new(struct arrivals **ap, struct daemon *d);
+
+/* personad leaves: what is PREPARED waits on, the rest is forgotten. */
+void	arrivals_free(struct arrivals *a);
+
+/*
+ * A stream of a paired peer; takes the descriptors. (gate-server.h)
+ */
+void	arrivals_stream(void *arg, const struct gate_stream *gs);
+
+/*
+ * After a restart: find the waiting guests of PREPARED attempts, and abort those
+ * that have none. `done` comes, maybe at once.
+ */
+void	arrivals_restore(struct arrivals *a, void (*done)(struct daemon *d));
+
+/* A person calls it off. 0; -EALREADY when it is ours already; -ESRCH. */
+int	arrival_cancel(struct persona *p);
+
+#endif

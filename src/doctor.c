@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Checks with a finding and advice each. KVM is judged by `persona-vmm --probe`,
+ * for personad never opens /dev/kvm itself. Knows no persona.
+ */
+#include "doctor.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "arrival-check.h"
+#include "control.h"
+#include "daemon.h"
+#include "discovery.h"
+#include "identity.h"
+#include "launcher.h"
+#include "listen.h"
+#include "peers.h"
+
+#define CHECKS_MAX		12
+#define TEXT_MAX		256
+#define PROBE_OUTPUT_MAX	4096
+#define PROBE_TIMEOUT_S		10
+#define DISK_LOW_BYTES		(64ULL << 20)
+#define MEMORY_LOW_BYTES	(256ULL << 20)
+#define VERDICT(name) PERSONA__CONTROL__DOCTOR_RESULT__CHECK__VERDICT__##name
+
+struct examination {
+	struct daemon		*daemon;
+	struct control_request	*req;
+	int			fd;		/* the probe's output */
+	struct event		*ev;
+	struct child		*child;
+	char			out[PROBE_OUTPUT_MAX];
+	size_t			len;
+	Persona__Control__DoctorResult__Check checks[CHECKS_MAX];
+	Persona__Control__DoctorResult__Check *list[CHECKS_MAX];
+	char			findings[CHECKS_MAX][TEXT_MAX];
+	char			advices[CHECKS_MAX][TEXT_MAX];
+	size_t			n;
+};
+
+static void __attribute__((format(printf, 5, 6)))
+check(struct examination *x, const char *name, int verdict,
+    const char *advice, const char *fmt, ...)
+{
+	Persona__Control__DoctorResult__Check *c = &x->checks[x->n];
+	va_list ap;
+
+	if (x->n == CHECKS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(x->findings[x->n], TEXT_MAX, fmt, ap);
+	va_end(ap);
+	persona__control__doctor_result__check__init(c);
+	c->name = (char *)(uintptr_t)name;
+	c->verdict = (Persona__Control__DoctorResult__Check__Verdict)verdict;
+	c->finding = x->findings[x->n];
+	if (advice != NULL && advice[0] != '\0') {
+		snprintf(x->advices[x->n], TEXT_MAX, "%s", advice);
+		c->advice = x->advices[x->n];
+	}
+	x->list[x->n] = c;
+	x->n++;
+}
+
+/* --- the checks ---------------------------------------------------------------------- */
+
+/* A line of the probe that begins with `label`; what follows it, or NULL. */
+static const char *
+probe_line(struct examination *x, const char *label, char buf[TEXT_MAX])
+{
+	const char *p = strstr(x->out, label);
+	size_t len;
+
+	if (p == NULL)
+		return NULL;
+	p += strlen(label);
+	len = strcspn(p, "\n");
+	snprintf(buf, TEXT_MAX, "%.*s", (int)len, p);
+	return buf;
+}
+
+/* The sentence stands alone: the last line that is no "Label: value". */
+static const char *
+probe_sentence(struct examination *x, char buf[TEXT_MAX])
+{
+	char *copy = strdup(x->out), *save = NULL, *line;
+
+	buf[0] = '\0';
+	for (line = copy != NULL ? strtok_r(copy, "\n", &save) : NULL;
+	    line != NULL; line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, "Advice: ", 8) != 0)
+			snprintf(buf, TEXT_MAX, "%s", line);
+	free(copy);
+	return buf;
+}
+
+static void
+check_kvm(struct examination *x)
+{
+	char kind[TEXT_MAX], sentence[TEXT_MAX], advice[TEXT_MAX];
+	char baselines[TEXT_MAX];
+	int verdict = VERDICT(OK);
+
+	if (probe_line(x, "KVM: ", kind) == NULL) {
+		check(x, "kvm", VERDICT(FAILED), "is persona installed whole?",
+		    "persona-vmm --probe gave no answer");
+		return;
+	}
+	if (strncmp(kind, "none", 4) == 0)
+		verdict = VERDICT(FAILED);
+	else if (strncmp(kind, "hardware", 8) != 0)
+		verdict = VERDICT(WARNING);
+	check(x, "kvm", verdict, probe_line(x, "Advice: ", advice), "%s: %s",
+	    kind, probe_sentence(x, sentence));
+	if (probe_line(x, "CPU baselines: ", baselines) != NULL)
+		check(x, "cpu", VERDICT(OK), NULL, "can run personas made for "
+		    "%s", baselines);
+}
+
+static void
+check_memory(struct examination *x)
+{
+	uint64_t bytes = memory_available();
+
+	check(x, "memory", bytes < MEMORY_LOW_BYTES ? VERDICT(WARNING) :
+	    VERDICT(OK), bytes < MEMORY_LOW_BYTES ? "stop other programs or "
+	    "personas" : NULL, "%llu MiB free for personas",
+	    (unsigned long long)(bytes >> 20));
+}
+
+static void
+check_disk(struct examination *x)
+{
+	const char *dir = x->daemon->conf.state_dir;
+	unsigned long long bytes;
+	struct statvfs st;
+
+	if (statvfs(dir, &st) < 0) {
+		check(x, "disk", VERDICT(FAILED), NULL, "%.100s: %s", dir,
+		    strerror(errno));
+		return;
+	}
+	bytes = (unsigned long long)st.f_bavail * st.f_frsize;
+	check(x, "disk", bytes < DISK_LOW_BYTES ? VERDICT(WARNING) :
+	    VERDICT(OK), bytes < DISK_LOW_BYTES ? "make room: a record that "
+	    "cannot be written stops a move" : NULL,
+	    "%llu MiB free in %.100s", bytes >> 20, dir);
+}
+
+static void
+check_program(struct examination *x, const char *name, const char *path,
+    const char *advice)
+{
+	if (access(path, X_OK) == 0)
+		check(x, name, VERDICT(OK), NULL, "%.200s", path);
+	else
+		check(x, name, VERDICT(FAILED), advice, "%.150s: %s", path,
+		    strerror(errno));
+}
+
+static void
+check_sshd_place(struct examination *x)
+{
+	if (geteuid() == 0 && access("/run/sshd", F_OK) < 0)
+		check(x, "sshd-dir", VERDICT(FAILED), "mkdir -m 0755 "
+		    "/run/sshd, or start the ssh service once", "/run/sshd is "
+		    "missing, sshd run by root needs it");
+}
+
+static void
+check_key(struct examination *x)
+{
+	const char *path = identity_path(x->daemon->identity);
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		check(x, "key", VERDICT(FAILED), "restart personad",
+		    "%.150s: %s", path, strerror(errno));
+	else if ((st.st_mode & 077) != 0)
+		check(x, "key", VERDICT(FAILED), "chmod 600 it; if others "
+		    "could have read it, make a new one and pair again",
+		    "%.150s can be read by others", path);
+	else
+		check(x, "key", VERDICT(OK), NULL, "%s",
+		    identity_fingerprint(x->daemon->identity));
+}
+
+static void
+check_reach(struct examination *x)
+{
+	const char *why;
+
+	check(x, "port", VERDICT(OK), NULL, "other handsets reach us at port "
+	    "%u", (unsigned int)listener_port(x->daemon->listener));
+	if (peers_mdns_ok(x->daemon->peers, &why))
+		check(x, "avahi", VERDICT(OK), NULL, "%s", why);
+	else
+		check(x, "avahi", VERDICT(WARNING), "install and start "
+		    "avahi-daemon, or name peers in personad.conf", "%s", why);
+}
+
+/* --- running the probe ------------------------------------------------------------------ */
+
+static void
+finish(struct examination *x)
+{
+	Persona__Control__Reply reply = PERSONA__CONTROL__REPLY__INIT;
+	Persona__Control__DoctorResult result =
+	    PERSONA__CONTROL__DOCTOR_RESULT__INIT;
+
+	x->out[x->len] = '\0';
+	check_kvm(x);
+	check_memory(x);
+	check_disk(x);
+	check_program(x, "sshd", PERSONA_SSHD, "apt-get install "
+	    "openssh-server");
+	check_sshd_place(x);
+	check_program(x, "ssh-keygen", PERSONA_SSH_KEYGEN, "apt-get install "
+	    "openssh-client");
+	check_key(x);
+	check_reach(x);
+	result.n_checks = x->n;
+	result.checks = x->list;
+	reply.doctor = &result;
+	reply.done = true;
+	control_reply(x->req, &reply, NULL, 0);
+	child_forget(x->child);
+	if (x->ev != NULL)
+		event_free(x->ev);
+	if (x->fd >= 0)
+		close(x->fd);
+	free(x);
+}
+
+static void
+output_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct examination *x = arg;
+	ssize_t n = 0;
+
+	if ((what & EV_TIMEOUT) == 0)
+		n = read(fd, x->out + x->len, sizeof(x->out) - 1 - x->len);
+	else
+		child_kill(x->child, SIGKILL);
+	if (n > 0)
+		x->len += (size_t)n;
+	else if (n == 0 || errno != EAGAIN)
+		finish(x);
+}
+
+static void
+probe_ended(void *arg, int status)
+{
+	struct examination *x = arg;
+
+	(void)status;
+	x->child = NULL;
+}
+
+static int
+run_probe(struct examination *x)
+{
+	const struct timeval limit = { .tv_sec = PROBE_TIMEOUT_S };
+	char program[DAEMON_PROGRAM_MAX];
+	char *argv[] = { (char *)(uintptr_t)"persona-vmm",
+	    (char *)(uintptr_t)"--probe", NULL };
+	struct launch_spec spec = { .argv = argv, .die_with_us = true };
+	int p[2], r;
+
+	spec.path = daemon_program(x->daemon, "persona-vmm", program);
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	spec.out_fd = p[1];
+	r = launcher_spawn(x->daemon->launcher, &spec, probe_ended, x,
+	    &x->child);
+	close(p[1]);
+	x->fd = p[0];
+	if (r < 0)
+		return r;
+	(void)evutil_make_socket_nonblocking(x->fd);
+	x->ev = event_new(x->daemon->base, x->fd, EV_READ | EV_PERSIST,
+	    output_cb, x);
+	if (x->ev == NULL || event_add(x->ev, &limit) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+void
+doctor_examine(struct daemon *d, struct control_request *req)
+{
+	struct examination *x = calloc(1, sizeof(*x));
+
+	if (x == NULL) {
+		control_fail(req, -ENOMEM, "no memory");
+		return;
+	}
+	x->daemon = d;
+	x->req = req;
+	x->fd = -1;
+	if (run_probe(x) < 0)
+		finish(x);
+}

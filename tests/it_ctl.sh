@@ -319,6 +319,11 @@ if command -v script > /dev/null && command -v stty > /dev/null; then
 		exec 7>&-
 		wait $script
 	}
+	script -qec "stty columns 100; $bin/personactl move work bob" \
+		"$dir/typescript" < /dev/null > /dev/null 2>&1 ||
+		fail "a move on a terminal"
+	says typescript "work -> bob  [="
+	says typescript $'\r\033[Kwork now runs on bob'
 	terminal
 	printf 'keys\003\004' >&7	# Ctrl-C and Ctrl-D are the guest's
 	asked "key 3"

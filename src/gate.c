@@ -24,6 +24,7 @@
 #include "ipc.h"
 #include "log.h"
 #include "pubkey.h"
+#include "sandbox.h"
 #include "transfer.pb-c.h"
 
 #define HELLO_TIMEOUT_MS	5000
@@ -157,6 +158,8 @@ main(int argc, char **argv)
 	r = say_hello(fd, args.fingerprint, transfer, channel);
 	if (r < 0 || (r = let_go()) < 0)
 		fatal("personad did not take the stream: %s", strerror(-r));
+	if ((r = sandbox_enter(SANDBOX_GATE)) < 0)
+		fatal("cannot give up privileges: %s", strerror(-r));
 	wait_for_end(fd);
 	return EXIT_SUCCESS;
 }

@@ -7,6 +7,8 @@
 #ifndef SANDBOX_H
 #define SANDBOX_H
 
+#include <stdbool.h>
+
 enum sandbox_role {
 	SANDBOX_PAIR,		/* persona-pair: sockets to one peer */
 	SANDBOX_SEND,		/* persona-sync send: as above, and guest memory */
@@ -20,9 +22,12 @@ enum sandbox_role {
  * thread may run yet. 0 or -errno (then leave: it is not done halves).
  *
  * A call outside the role's list ends the process with a line in the log that
- * names it. Opening a file is refused with EPERM instead, as libraries probe
- * for optional files. Built with sanitizers, only privileges are given up.
+ * names it. A file that is opened is not there (ENOENT) instead, as libraries
+ * probe for optional files. Built with sanitizers, only privileges are given up.
  */
 int	sandbox_enter(enum sandbox_role role);
+
+/* Whether system calls are given up too: false in a build with sanitizers. */
+bool	sandbox_filters(void);
 
 #endif

@@ -17,7 +17,7 @@
 #   link_bytes a                  bytes a has sent and received, by its interface
 #   handsets_down                 end everything, also what failed half way
 #
-# A caller's EXIT trap must call handsets_down. What a killed caller leaves behind
+# All of it may be used under set -e. A caller's EXIT trap must call handsets_down. What a killed caller leaves behind
 # is found by its pid in the names and cleared by the next handsets_up.
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -92,7 +92,7 @@ handsets_up() {
 handsets_down() {
 	local side pid
 	for pid in $HANDSETS_PIDS; do
-		kill "$pid" 2>/dev/null
+		kill "$pid" 2>/dev/null || :
 	done
 	_handsets_gone $HANDSETS_PIDS
 	HANDSETS_PIDS=
@@ -110,14 +110,13 @@ _handsets_gone() {
 	for pid; do
 		while kill -0 "$pid" 2>/dev/null; do
 			if [ $SECONDS -ge $end ]; then
-				kill -9 "$pid" 2>/dev/null
+				kill -9 "$pid" 2>/dev/null || :
 				break
 			fi
 			sleep 0.05
 		done
-		wait "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null || :
 	done
-	return 0
 }
 
 # Whoever still runs in a namespace of ours was started on that handset.
@@ -125,9 +124,9 @@ _handsets_clear() {
 	local pid
 	[ -e "/run/netns/$1" ] || return 0
 	for pid in $(ip netns pids "$1"); do
-		kill -9 "$pid" 2>/dev/null
+		kill -9 "$pid" 2>/dev/null || :
 	done
-	ip netns del "$1"
+	ip netns del "$1" || :
 }
 
 # What callers left behind that are no more.
@@ -215,7 +214,7 @@ link_rate() {
 	esac
 	for side in a b; do
 		tc -n "$(_handsets_ns $side)" qdisc del dev $HANDSETS_IF root \
-			2>/dev/null
+			2>/dev/null || :
 		[ "$1" = none ] ||
 			tc -n "$(_handsets_ns $side)" qdisc add dev $HANDSETS_IF \
 			root tbf rate "$1" burst $burst latency 50ms || return 1
@@ -246,5 +245,5 @@ link_thaw() {
 
 link_bytes() {
 	handset "$1" cat /proc/net/dev |
-		awk -v name="$HANDSETS_IF:" '$1 == name { print $2 + $10 }'
+		awk -v name="$HANDSETS_IF:" '$1 == name { printf "%.0f\n", $2 + $10 }'
 }

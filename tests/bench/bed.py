@@ -41,6 +41,8 @@ class Bed:
             self.close()
             raise BedError("the two handsets did not come up")
         self.owner = self.ask("echo $HANDSETS_OWNER")[1].strip()
+        self.addrs = {s: self.ask("handset_addr " + s)[1].strip() for s in "ab"}
+        self.dirs = {s: self.ask("handset_dir " + s)[1].strip() for s in "ab"}
 
     def ask(self, command):
         """Run a line of shell in the bed: (status, output)."""
@@ -64,18 +66,26 @@ class Bed:
         return int(self.ask("link_bytes a")[1])
 
     def addr(self, side):
-        return self.ask("handset_addr " + side)[1].strip()
+        return self.addrs[side]
 
     def dir(self, side):
-        return self.ask("handset_dir " + side)[1].strip()
+        return self.dirs[side]
+
+    def ns(self, side):
+        return "persona-%s-%s" % (self.owner, side)
+
+    def pids(self, side):
+        """Everything that runs on a handset."""
+        out = subprocess.run(["ip", "netns", "pids", self.ns(side)],
+                             stdout=subprocess.PIPE, text=True)
+        return [int(word) for word in out.stdout.split()]
 
     def start(self, side, argv, **kw):
         """Start argv on a handset; a subprocess.Popen."""
         env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=%s/bus"
                    % self.dir(side))
         return subprocess.Popen(
-            ["ip", "netns", "exec", "persona-%s-%s" % (self.owner, side)]
-            + argv, env=env, **kw)
+            ["ip", "netns", "exec", self.ns(side)] + argv, env=env, **kw)
 
     def close(self):
         self.shell.stdin.close()
@@ -140,6 +150,15 @@ class Witness(threading.Thread):
             times = [t for t, _ in self.seen if start <= t <= end]
         gaps = [b - a for a, b in zip(times, times[1:])]
         return max(gaps) if gaps else end - start
+
+
+def comm(pid):
+    """A process's name, "" when it is gone."""
+    try:
+        with open("/proc/%d/comm" % pid) as f:
+            return f.read().strip()
+    except OSError:
+        return ""
 
 
 def cpu_seconds(pid, without=None):

@@ -2,7 +2,7 @@
 """Who can move the guest: one class a side.
 
 A side is given the bed and a case and moves the guest once from handset a to b.
-To add one: subclass Side, write the five methods, add it to SIDES at the end.
+To add one: subclass Side, write the methods, add it to SIDES in bench-move.
 The benchmark drives them in this order:
 
     start(bed, case, witness, work)
@@ -15,6 +15,7 @@ The benchmark drives them in this order:
                     or a sentence (str) when it has failed.
     cpu()           {"a": seconds, "b": seconds} used so far on each handset, all
                     processes of the mover, without the guest's own vCPU threads.
+    says()          What the mover itself says of the move, for --json only.
     stop()          End everything; also after a failed start.
 """
 
@@ -51,6 +52,9 @@ class Side:
 
     def cpu(self):
         raise NotImplementedError
+
+    def says(self):
+        return None
 
     def stop(self):
         raise NotImplementedError
@@ -169,14 +173,3 @@ class Qemu(Side):
             p.wait()
         for s in self.serial.values():
             s.close()
-
-
-# What is measured, in this order. The first one named "persona" is compared with
-# the best of the others.
-SIDES = {
-    "qemu": lambda: Qemu("qemu"),
-    "qemu-xbzrle": lambda: Qemu("qemu-xbzrle", ["xbzrle"]),
-    "qemu-multifd-zstd": lambda: Qemu(
-        "qemu-multifd-zstd", ["multifd"],
-        **{"multifd-compression": "zstd", "multifd-channels": 2}),
-}

@@ -36,8 +36,9 @@ struct stream {
 
 /*
  * Who is told when the stream can be read, or written after stream_want(true).
- * Reading is always wanted once set; an earlier stream_want is forgotten. Called from the event loop only, never
- * from within stream_read or stream_write.
+ * Reading is always wanted once set; an earlier stream_want is forgotten.
+ * Called from the event loop only, never from within stream_read or
+ * stream_write.
  */
 void	stream_set_ready(struct stream *s, stream_ready_fn *ready, void *arg);
 void	stream_want(struct stream *s, bool to_write);

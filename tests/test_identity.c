@@ -18,6 +18,20 @@
 	"IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRWX"
 #define FP	"SHA256:7Gnyse2z+usKyfwkbHgacRzKn5RME24GefqyzNQ4wMA"
 
+#define FP_PADDED	FP "="
+#define FP_LONG		FP "A"
+
+/* The same key with one thing wrong. */
+#define HEAD	"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"
+#define OTHER_ALGORITHM_OUTSIDE "ssh-ed25518 AAAAC3NzaC1lZDI1NTE5AAAA" \
+	"IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRWX"
+#define OTHER_ALGORITHM_INSIDE	"ssh-ed25519 AAAAC3NzaC1lZDI1NTE4AAAA" \
+	"IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRWX"
+#define LENGTH_LIES	HEAD "Ic0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRWX"
+#define NO_BASE64	HEAD "IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRW!"
+#define PADDED		HEAD "IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXR=="
+#define BROKEN_LINE	HEAD "IM0lRKCNtCJntugqb/R48\ni8ni+cku2AqD4lH1TcXRWX"
+
 static char dir[PATH_MAX];
 
 static void
@@ -39,21 +53,10 @@ hostile_key_texts_are_refused(void)
 	static const char *const bad[] = {
 		"", "ssh-ed25519", "ssh-ed25519 ", KEY " comment", KEY "\n",
 		" " KEY, KEY "A", KEY "=", "x" KEY,
-		/* another algorithm, outside and inside */
-		"ssh-ed25518 AAAAC3NzaC1lZDI1NTE5AAAA"
-		"IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRWX",
-		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE4AAAA"
-		"IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRWX",
-		/* a length inside that lies */
-		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"
-		"Ic0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRWX",
-		/* no base64 */
-		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"
-		"IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXRW!",
-		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"
-		"IM0lRKCNtCJntugqb/R48+i8ni+cku2AqD4lH1TcXR==",
-		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"
-		"IM0lRKCNtCJntugqb/R48\ni8ni+cku2AqD4lH1TcXRWX",
+		OTHER_ALGORITHM_OUTSIDE,
+		OTHER_ALGORITHM_INSIDE,
+		LENGTH_LIES,
+		NO_BASE64, PADDED, BROKEN_LINE,
 		"command=\"id\" " KEY, "\n" KEY,
 	};
 	uint8_t blob[PUBKEY_BLOB_BYTES];
@@ -70,8 +73,8 @@ hostile_key_texts_are_refused(void)
 static void
 hostile_fingerprints_are_refused(void)
 {
-	static const char *const bad[] = { "", "SHA256:", FP "=", FP "A",
-	    "MD5:" FP, "sha256:7Gnyse2z+usKyfwkbHgacRzKn5RME24GefqyzNQ4wMA",
+	static const char *const bad[] = { "", "SHA256:", FP_PADDED, FP_LONG,
+	    "sha256:7Gnyse2z+usKyfwkbHgacRzKn5RME24GefqyzNQ4wMA",
 	    "SHA256:7Gnyse2z+usKyfwkbHgacRzKn5RME24GefqyzNQ4wM",
 	    "SHA256:7Gnyse2z+usKyfwkbHgacRzKn5RME24GefqyzNQ4wM\"",
 	    "SHA256:7Gnyse2z+usKyfwkbHgacRzKn5RME24GefqyzNQ4 MA" };

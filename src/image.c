@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +134,18 @@ publish(struct image_copy *c)
 	return sync_path(image_path(c->daemon, "", "", dir));
 }
 
+/* Shared blocks where the file system can, a plain copy across file systems. */
+static ssize_t
+copy_some(int from, int to, size_t len)
+{
+	ssize_t n = copy_file_range(from, NULL, to, NULL, len, 0);
+
+	if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS ||
+	    errno == EOPNOTSUPP))
+		n = sendfile(to, from, NULL, len);
+	return n < 0 ? -errno : n;
+}
+
 /* 1: this file is whole; 0: more to come; -errno. */
 static int
 copy_step(struct image_copy *c)
@@ -141,10 +154,9 @@ copy_step(struct image_copy *c)
 	ssize_t n;
 
 	while (left > 0) {
-		n = copy_file_range(c->from[c->now], NULL, c->to[c->now], NULL,
-		    left, 0);
+		n = copy_some(c->from[c->now], c->to[c->now], left);
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		if (n == 0)
 			break;
 		left -= (size_t)n;

@@ -171,15 +171,6 @@ check_program(struct examination *x, const char *name, const char *path,
 }
 
 static void
-check_sshd_place(struct examination *x)
-{
-	if (geteuid() == 0 && access("/run/sshd", F_OK) < 0)
-		check(x, "sshd-dir", VERDICT(FAILED), "mkdir -m 0755 "
-		    "/run/sshd, or start the ssh service once", "/run/sshd is "
-		    "missing, sshd run by root needs it");
-}
-
-static void
 check_key(struct examination *x)
 {
 	const char *path = identity_path(x->daemon->identity);
@@ -226,7 +217,6 @@ finish(struct examination *x)
 	check_disk(x);
 	check_program(x, "sshd", PERSONA_SSHD, "apt-get install "
 	    "openssh-server");
-	check_sshd_place(x);
 	check_program(x, "ssh-keygen", PERSONA_SSH_KEYGEN, "apt-get install "
 	    "openssh-client");
 	check_key(x);

@@ -23,7 +23,8 @@
 #include "launcher.h"
 #include "log.h"
 
-#define CREATE_TIMEOUT_MS	10000
+/* A large kernel is read and laid out in guest memory, perhaps from slow storage. */
+#define CREATE_TIMEOUT_MS	60000
 #define HELLO_TIMEOUT_MS	3000
 #define LOST_KILL_MS		2000	/* control lost, process still there */
 #define WHY_MAX			(REASON_TEXT_MAX + 1)

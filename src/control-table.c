@@ -22,8 +22,9 @@ static const struct control_command commands[] = {
 	    IN(RUNNING) | IN(PAUSED) },
 	{ WHAT(RESUME), "resume", NULL, control_resume,
 	    IN(RUNNING) | IN(PAUSED) },
+	/* On an arriving one too: its first words here are worth seeing. */
 	{ WHAT(CONSOLE), "console", NULL, control_console,
-	    IN(RUNNING) | IN(PAUSED) | IN(SENDING) },
+	    IN(RUNNING) | IN(PAUSED) | IN(SENDING) | IN(RECEIVING) },
 	{ WHAT(DELETE), "delete", NULL, control_delete,
 	    IN(STOPPED) | IN(CRASHED) | IN(MOVED) },
 	{ WHAT(PEERS), "peers", control_peers, NULL, 0 },

@@ -35,6 +35,10 @@
  * that got both has pinned and the other has not, which shows as "not paired" at
  * the first contact and harms nobody; pairing again mends it.
  *
+ * How often he may try: each attempt needs a person's command at both handsets,
+ * which buys one pairing with one caller; personad turns all others away. So the
+ * persons set the pace and no program needs to count.
+ *
  * What it does not do: prove that the other holds the private half of its
  * identity key. The SSH connection does, each time. Someone who pairs under
  * another handset's public key only gains that we trust that handset.

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pair-limit.h"
 #include "pairing.h"
 #include "pairing.pb-c.h"
 #include "unit.h"
@@ -541,25 +540,6 @@ we_do_not_introduce_ourselves_wrongly(void)
 	    -EINVAL);
 }
 
-static void
-attempts_are_few(void)
-{
-	struct pair_limit l = { 0 };
-	uint64_t now = 50;
-	int admitted = 0;
-
-	for (int i = 0; i < 100; i++)
-		admitted += pair_limit_admit(&l, now);
-	CU_ASSERT_EQUAL(admitted, (int)PAIR_LIMIT_BURST);
-	now += PAIR_LIMIT_EVERY_MS;
-	CU_ASSERT_TRUE(pair_limit_admit(&l, now));
-	CU_ASSERT_FALSE(pair_limit_admit(&l, now));
-	now += 1000ull * PAIR_LIMIT_EVERY_MS;
-	for (int i = 0; i < 100; i++)
-		admitted += pair_limit_admit(&l, now);
-	CU_ASSERT_EQUAL(admitted, 2 * (int)PAIR_LIMIT_BURST);
-}
-
 int
 main(void)
 {
@@ -589,7 +569,6 @@ main(void)
 		{ "another version is named", another_version_is_named },
 		{ "we do not introduce ourselves wrongly",
 		    we_do_not_introduce_ourselves_wrongly },
-		{ "attempts are few", attempts_are_few },
 	};
 
 	return unit_main("pairing", tests, sizeof(tests) / sizeof(tests[0]));

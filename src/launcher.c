@@ -311,7 +311,7 @@ const char *
 child_status_text(int status, char *buf, size_t size)
 {
 	if (status == -1)
-		snprintf(buf, size, "ended");
+		snprintf(buf, size, "ended unexpectedly");
 	else if (WIFSIGNALED(status))
 		snprintf(buf, size, "was killed by signal %d (%s)",
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));

@@ -16,7 +16,6 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access.h"
@@ -36,30 +35,6 @@
 #include "config.h"
 
 #define TIDY_S	60	/* between quiet moments for the registry */
-
-uint64_t
-daemon_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t
-daemon_now_ms(void)
-{
-	return daemon_now_ns() / 1000000u;
-}
-
-const char *
-daemon_program(const struct daemon *d, const char *name,
-    char buf[DAEMON_PROGRAM_MAX])
-{
-	snprintf(buf, DAEMON_PROGRAM_MAX, "%s/%s", d->conf.libexec_dir,
-	    name);
-	return buf;
-}
 
 /* --- options ---------------------------------------------------------------------- */
 

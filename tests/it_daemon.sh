@@ -1,0 +1,172 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# Story: one personad and its personas. Create, start, console, pause, stop; kill -9
+# of persona-vmm is noticed and recorded; kill -9 of personad leaves the guest
+# running and a restart finds it, memory and all. Invariants 1, 4, 7.
+set -u
+
+bin=$PWD
+guest=$bin/tests/guest/guest.elf
+"$bin/persona-vmm" --probe > /dev/null 2>&1 || {
+	echo "SKIP: it_daemon: no KVM on this machine ($bin/persona-vmm --probe)"
+	exit 77
+}
+[ -x /usr/sbin/sshd ] || command -v sshd > /dev/null || {
+	echo "SKIP: it_daemon: sshd is not installed"
+	exit 77
+}
+
+work=$(mktemp -d)
+runtime=$(mktemp -d /tmp/pd.XXXXXX)	# short: socket paths are
+daemon=
+failures=0
+
+clean() {
+	trap - EXIT INT TERM
+	[ -z "$daemon" ] || kill "$daemon" 2>/dev/null
+	for f in "$runtime"/vmm/*.pid; do
+		[ -e "$f" ] && kill -9 "$(cut -d' ' -f1 "$f")" 2>/dev/null
+	done
+	[ "$failures" = 0 ] || tail -n 40 "$work/log"
+	rm -rf "$work" "$runtime"
+}
+trap clean EXIT
+trap 'exit 1' INT TERM
+
+ok() { echo "ok: $*"; }
+bad() {
+	echo "FAIL: $*"
+	failures=$((failures + 1))
+}
+must() {
+	local what=$1
+	shift
+	if "$@"; then ok "$what"; else bad "$what"; fi
+}
+mustnot() {
+	local what=$1
+	shift
+	if "$@"; then bad "$what"; else ok "$what"; fi
+}
+await() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+ctl() { "$bin/personactl" -S "$runtime/control.sock" "$@"; }
+answers() { ctl list > /dev/null 2>&1; }
+field() { ctl show "$1" --json | sed -n "s/.*\"$2\": *\"\{0,1\}\([^\",}]*\).*/\1/p"; }
+state_is() { [ "$(field "$1" state)" = "$2" ]; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+start_daemon() {
+	"$bin/personad" --state-dir "$work/state" --runtime-dir "$runtime" \
+		-o libexec-dir="$bin" -o discovery=no -o listen=127.0.0.1 \
+		--name one --port 0 2>> "$work/log" &
+	daemon=$!
+	await 10 answers
+}
+
+# What the guest says for a moment, on its serial line.
+listen() {
+	(sleep "${2:-1}"; printf '\035.') | timeout 9 "$bin/personactl" -S "$runtime/control.sock" \
+		console "$1" 2>/dev/null | tr -d '\r'
+}
+last_beat() { listen "$1" | sed '$d' | grep '^beat ' | tail -n 1; }
+beat_value() { echo "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p"; }
+beats() { [ -n "$(last_beat "$1")" ]; }
+
+must "personad starts" start_daemon
+must "a persona is created" ctl create work --kernel "$guest" --memory 64M \
+	--append "beat=100 rate=1M hot=8M"
+mustnot "its name is taken then" ctl create work --kernel "$guest" --memory 64M \
+	2>/dev/null
+mustnot "a kernel that is not there is refused" ctl create other \
+	--kernel "$work/none" --memory 64M 2>/dev/null
+mustnot "a stopped persona has no console" ctl console work < /dev/null 2>/dev/null
+must "it starts" ctl start work
+must "it is running" state_is work running
+mustnot "it does not start twice" ctl start work 2>/dev/null
+mustnot "it is not deleted while it runs" ctl delete work --yes 2>/dev/null
+must "the console carries its beat" await 10 beats work
+
+must "it is paused" ctl pause work
+must "paused is what it is" state_is work paused
+# A new console may show again what was said before; nothing new comes.
+before=$(beat_value "$(last_beat work)" n)
+after=$(beat_value "$(last_beat work)" n)
+[ "$before" = "$after" ] && ok "a paused guest is silent" ||
+	bad "a paused guest is silent: $before, then $after"
+must "it is resumed" ctl resume work
+must "it beats again" await 10 beats work
+
+# --- personad dies ----------------------------------------------------------------
+vmm=$(field work vmm_pid)
+before=$(beat_value "$(last_beat work)" n)
+kill -9 "$daemon"
+wait "$daemon" 2>/dev/null
+mustnot "without personad nobody answers" answers
+must "personad's death leaves the guest alone" kill -0 "$vmm"
+must "personad starts again" start_daemon
+must "it finds its guest" state_is work running
+[ "$(field work vmm_pid)" = "$vmm" ] && ok "the very same process" ||
+	bad "the very same process"
+await 10 beats work
+beat=$(last_beat work)
+after=$(beat_value "$beat" n)
+[ "${after:-0}" -gt "${before:-0}" ] && ok "which went on in between" ||
+	bad "which went on in between: $before, $after"
+[ "$(beat_value "$beat" bad)" = 0 ] && ok "with its memory right" ||
+	bad "with its memory right: $beat"
+
+# --- personad leaves as it is asked ------------------------------------------------
+kill "$daemon"
+wait "$daemon"
+[ $? = 0 ] && ok "SIGTERM ends personad well" || bad "SIGTERM ends personad well"
+must "and leaves the guest" kill -0 "$vmm"
+must "it starts again" start_daemon
+must "and finds it again" state_is work running
+
+# --- persona-vmm dies --------------------------------------------------------------
+kill -9 "$vmm"
+must "the crash is noticed" await 10 state_is work crashed
+ctl show work | grep -q 'persona-vmm ended unexpectedly' && ok "and told with its cause" ||
+	bad "and told with its cause"
+must "it can be started anew" ctl start work
+must "and runs" await 10 beats work
+
+# --- both die -----------------------------------------------------------------------
+vmm=$(field work vmm_pid)
+kill -9 "$daemon"
+wait "$daemon" 2>/dev/null
+kill -9 "$vmm"
+await 5 gone "$vmm"
+must "personad starts after both died" start_daemon
+must "and says that the persona crashed" state_is work crashed
+
+# --- the end -------------------------------------------------------------------------
+must "it starts once more" ctl start work
+must "stop ends it" ctl stop work
+must "and it is stopped" state_is work stopped
+must "it is deleted" ctl delete work --yes
+mustnot "and gone" ctl show work 2>/dev/null
+[ -z "$(ls "$work/state/images")" ] && ok "with its files" || bad "with its files"
+[ -z "$(ls "$runtime/vmm")" ] && ok "and its sockets" || bad "and its sockets"
+
+# --- who may ask ----------------------------------------------------------------------
+if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
+	chmod 755 "$runtime"
+	chmod 666 "$runtime/control.sock"
+	cp "$bin/personactl" "$runtime/ctl"
+	chmod 755 "$runtime/ctl"
+	mustnot "a stranger is not served" setpriv --reuid 65534 --regid 65534 \
+		--clear-groups "$runtime/ctl" -S "$runtime/control.sock" list \
+		> /dev/null 2>&1
+fi
+
+echo "it_daemon: $failures failures"
+[ "$failures" = 0 ]

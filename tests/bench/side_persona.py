@@ -19,7 +19,7 @@ PORT = 7275
 # Whose CPU time counts; a watching personactl's does not.
 PROGRAMS = r"^(personad|persona-vmm|persona-sync|persona-gate|persona-pair|sshd)"
 VCPU_THREADS = r"vcpu"
-CONSOLE_RETRY_S = 0.05
+CONSOLE_LOOK_S = 0.01
 
 
 class Persona(Side):
@@ -116,7 +116,8 @@ class Persona(Side):
     # -- the serial line
 
     def _console(self, side, seconds):
-        """Join the console as soon as there is one. False: not in time."""
+        """Join the console as soon as there is one, again when it is lost, until
+        the guest is heard. False: not in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.stopping:
             ours, theirs = socket.socketpair()
@@ -124,13 +125,15 @@ class Persona(Side):
                                stdin=theirs, stdout=theirs,
                                stderr=subprocess.DEVNULL)
             theirs.close()
-            time.sleep(CONSOLE_RETRY_S)
-            if p.poll() is None:
-                self.consoles.append(p)
-                self.serial[side] = ours
-                self.witness.add(side, ours)
-                return True
-            ours.close()
+            self.consoles.append(p)
+            self.serial[side] = ours
+            self.witness.add(side, ours)
+            while p.poll() is None and time.monotonic() < end:
+                if self.stopping or self.witness.first(side):
+                    return not self.stopping
+                time.sleep(CONSOLE_LOOK_S)
+            p.kill()
+            p.wait()
         return False
 
     def type_b(self, text):
@@ -149,13 +152,13 @@ class Persona(Side):
         self.watcher.start()
 
     def moved(self):
-        self.cpu()      # a's vmm takes its figures with it when it ends
+        for pid in self.vcpu_seen["a"]:     # it takes its figures with it
+            self._see_vcpus("a", pid)
         status = self.mover.poll()
         if status is None:
             return None
         if status == 0:
-            self.watcher.join(5)
-            return True if "b" in self.serial else "no console on b"
+            return True
         return self._move_report().get("message", "personactl ended with %d"
                                        % status)
 
@@ -179,14 +182,15 @@ class Persona(Side):
             comm = bedmod.comm(pid)
             if not re.search(PROGRAMS, comm):
                 continue
-            whole = bedmod.cpu_seconds(pid)
-            total += whole
+            total += bedmod.cpu_seconds(pid)
             if comm.startswith("persona-vmm"):
-                own = bedmod.cpu_seconds(pid, VCPU_THREADS)
-                self.vcpu_seen[side][pid] = max(
-                    whole - own, self.vcpu_seen[side].get(pid, 0))
+                self._see_vcpus(side, pid)
         # An ended vmm's time has gone into its parent's; its vCPUs' with it.
         return total - sum(self.vcpu_seen[side].values())
+
+    def _see_vcpus(self, side, pid):
+        now = bedmod.cpu_seconds(pid) - bedmod.cpu_seconds(pid, VCPU_THREADS)
+        self.vcpu_seen[side][pid] = max(now, self.vcpu_seen[side].get(pid, 0))
 
     def stop(self):
         self.stopping = True

@@ -123,10 +123,11 @@ static const struct {
 	    ARG_BITS(1, SOCK_TYPE_MASK, SOCK_STREAM) }, 2 },
 	{ CALLS, SCMP_SYS(socket), { ARG_IS(0, AF_INET6),
 	    ARG_BITS(1, SOCK_TYPE_MASK, SOCK_STREAM) }, 2 },
-	/* "fe80::1%wlan0": if_nametoindex(3) asks through a datagram socket */
+	/* "fe80::1%wlan0", read and written: asked through a datagram socket */
 	{ CALLS, SCMP_SYS(socket), { ARG_IS(0, AF_UNIX),
 	    ARG_BITS(1, SOCK_TYPE_MASK, SOCK_DGRAM) }, 2 },
 	{ CALLS, SCMP_SYS(ioctl), { ARG_IS(1, SIOCGIFINDEX) }, 1 },
+	{ CALLS, SCMP_SYS(ioctl), { ARG_IS(1, SIOCGIFNAME) }, 1 },
 	/* how much is still queued; how much has come */
 	{ SYNC, SCMP_SYS(ioctl), { ARG_IS(1, SIOCOUTQ) }, 1 },
 	{ LOOP, SCMP_SYS(ioctl), { ARG_IS(1, FIONREAD) }, 1 },

@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# it_move: two handsets find each other, pair, and a running persona moves there and
+# back, again and again. After each move its memory is whole, its clock and its
+# heartbeats went on, it answers what is typed, its tenure has grown by one, and
+# exactly one handset runs it. (Invariants 1, 3, 8.)
+#
+# MOVES=20 tests/it_move.sh makes more of them than six.
+set -u
+
+PERSONA_BIN=$PWD
+src=${srcdir:-.}
+. "$src/tests/lib/handsets.sh"
+. "$src/tests/lib/personas.sh"
+. "$src/tests/lib/moves.sh"
+
+MOVES=${MOVES:-6}
+
+# The last object of a move, and what every one of its lines is.
+move_told() {	# move_told FILE
+	local last
+	"$PERSONA_BIN/tests/json-lines" < "$1" || fail "move --json is not JSON"
+	last=$(tail -n 1 "$1")
+	blackout_ns=$(echo "$last" | number blackout_ns)
+	bytes_sent=$(echo "$last" | number bytes_sent)
+	echo "$last" | grep -q '"ok": *true' || fail "the move did not say ok"
+	[ "$(echo "$last" | field reason)" = ok ] || fail "it gave another reason"
+	[ "$(echo "$last" | number pages_left)" = 0 ] ||
+		fail "pages were left over"
+	[ "${bytes_sent:-0}" -gt 1000000 ] || fail "hardly a byte was sent"
+	[ "$bytes_sent" -lt $((128 << 20)) ] || fail "more was sent than there is"
+	[ "${blackout_ns:-0}" -gt 100000 ] || fail "no blackout: ${blackout_ns:-}"
+	[ "$blackout_ns" -lt 10000000000 ] || fail "a blackout of $blackout_ns ns"
+}
+
+arriving() {
+	ctl "$1" status "$2" --json | grep -q '"outgoing": *false'
+}
+
+story_begin none
+ok "they found each other and paired, $PAIR_DIGITS on both"
+persona_make a work 128M "hot=8M rate=8M beat=100"
+ctl a status --json | grep -q '"moves": *\[\]' ||
+	fail "something moves before anything does: $(ctl a status --json)"
+
+at=a
+for i in $(seq "$MOVES"); do
+	to=$(other $at)
+	before=$(tenure $at work)
+	move_begin $at work phone-$to
+	[ "$i" != 1 ] || need_soon 10 "status shows no move" move_copying a work 1
+	[ "$i" != 1 ] || need_soon 10 "b does not see it arrive" \
+		arriving b work
+	need "move $i, $at to $to" move_ended
+	move_told "$(move_said $at)"
+	lives_on $to work
+	[ "$(tenure $to work)" = $((before + 1)) ] ||
+		fail "the tenure went from $before to $(tenure $to work)"
+	[ "$(ctl $at show work --json | field moved_to)" = "phone-$to" ] ||
+		fail "$at does not know where it went"
+	guest_well $to work
+	ok "move $i, $at to $to: beat $last_n, blackout $((blackout_ns / 1000000))" \
+		"ms, $((bytes_sent >> 20)) MiB"
+	at=$to
+done

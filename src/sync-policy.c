@@ -19,7 +19,8 @@
 #define FLOOR_NS		(2 * MS)
 #define ROUNDS_MAX		40u
 #define STUCK_THROTTLE		2u	/* rounds until the next step */
-#define STUCK_GIVE_UP		12u
+/* Held back to the utmost: long enough to outlast a busy moment of the host. */
+#define STUCK_GIVE_UP		40u
 
 static const unsigned int steps[] = { 20, 40, 60, 75, 85, 92, 96 };
 

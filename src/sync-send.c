@@ -22,6 +22,8 @@
 #define MS			1000000ULL
 #define NS			1000000000ULL
 #define HARVEST_NS		(100 * MS)	/* while a round lasts */
+/* Shorter rounds say nothing of how fast the guest changes its memory. */
+#define ROUND_MIN_NS		(30 * MS)
 #define PROGRESS_NS		(200 * MS)
 #define SLICE_NS		(4 * MS)	/* encoding, before others run */
 #define SLICE_PAGES		64u		/* between looks at the clock */
@@ -247,6 +249,8 @@ run_copy(struct sync_send *s)
 		s->ops->again(s->arg);
 		return;
 	}
+	if (now_ns(s) - s->round_ns < ROUND_MIN_NS)
+		return;		/* the next tick asks again */
 	/* A harvest under way will do: the last one comes after the stop. */
 	s->round_over = true;
 	ask_harvest(s, false);

@@ -94,7 +94,7 @@ without_leave_to_throttle_it_gives_up(void)
 	policy_init(&p, 100 * MS, false);
 	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_GIVE_UP);
 	CU_ASSERT_EQUAL(p.throttle, 0);
-	CU_ASSERT(rounds < 40);
+	CU_ASSERT(rounds < 80);
 }
 
 static void

@@ -70,11 +70,21 @@ close_fd(int *fd)
 	*fd = -1;
 }
 
+/* The end of a move that went well, told with the worker's last figures. */
+static void
+tell_moved(struct move *m)
+{
+	if (m->handover.state == HANDOVER_MOVED)
+		report_end(m->report, REASON_OK, NULL);
+	m->report = NULL;
+}
+
 static void
 move_free(struct move *m)
 {
 	if (m->persona != NULL)
 		m->persona->hook = NULL;
+	tell_moved(m);
 	syncproc_free(m->sync);
 	if (m->timer != NULL)
 		event_free(m->timer);
@@ -465,8 +475,8 @@ end(struct move *m, uint32_t reason)
 	const char *why = m->why[0] != '\0' ? m->why : NULL;
 
 	if (reason == REASON_OK)
-		why = NULL;
-	else if (handover_is_binding(&m->handover)) {
+		return;		/* see tell_moved */
+	if (handover_is_binding(&m->handover)) {
 		why = "the persona was released and the other handset did not "
 		    "confirm; it may run there. It stays stopped here";
 		log_warn("persona %s: %s", name, why);
@@ -619,7 +629,10 @@ on_ended(struct move *m, const Persona__Transfer__Ended *ended)
 		report_cpu(m->report, ended->cpu_ms);
 	if (m->why[0] == '\0')
 		snprintf(m->why, sizeof(m->why), "%s", ended->message);
-	happen(m, HANDOVER_LINK_ENDED, ended->reason, 0);
+	if (m->persona == NULL)
+		tell_moved(m);
+	else
+		happen(m, HANDOVER_LINK_ENDED, ended->reason, 0);
 }
 
 static void
@@ -629,7 +642,8 @@ sync_message(void *arg, const Persona__Transfer__TransferMessage *t,
 	struct move *m = arg;
 
 	(void)in;
-	if (m->persona == NULL || t->attempt != m->handover.attempt)
+	if (t->attempt != m->handover.attempt ||
+	    (m->persona == NULL && t->kind_case != KIND(ENDED)))
 		return;
 	switch (t->kind_case) {
 	case KIND(PEER_PROVEN):

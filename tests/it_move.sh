@@ -28,7 +28,7 @@ move_told() {	# move_told FILE
 	[ "$(echo "$last" | number pages_left)" = 0 ] ||
 		fail "pages were left over"
 	[ "${bytes_sent:-0}" -gt 1000000 ] || fail "hardly a byte was sent"
-	[ "$bytes_sent" -lt $((128 << 20)) ] || fail "more was sent than there is"
+	[ "$bytes_sent" -lt $((64 << 20)) ] || fail "more was sent than there is"
 	[ "${blackout_ns:-0}" -gt 100000 ] || fail "no blackout: ${blackout_ns:-}"
 	[ "$blackout_ns" -lt 10000000000 ] || fail "a blackout of $blackout_ns ns"
 }
@@ -39,7 +39,7 @@ arriving() {
 
 story_begin none
 ok "they found each other and paired, $PAIR_DIGITS on both"
-persona_make a work 128M "hot=8M rate=8M beat=100"
+persona_make a work 64M "hot=6M rate=6M beat=100"
 ctl a status --json | grep -q '"moves": *\[\]' ||
 	fail "something moves before anything does: $(ctl a status --json)"
 

@@ -102,28 +102,31 @@ persona_make() {
 
 # The line typed is new each time: what an earlier console left cannot answer it.
 guest_well() {
-	local file word="are you well $RANDOM$RANDOM" n
+	local file word="are you well $RANDOM$RANDOM" beat
 	file=$(handset_dir "$1")/console.out
 	: > "$file"
 	console_open "$1" "$2" "$file"
-	await 20 last_beat "$file" n > /dev/null ||
-		fail "$2 is silent on $1"
+	await 20 last_beat "$file" > /dev/null || fail "$2 is silent on $1"
 	echo "$word" >&6
 	await 10 grep -q "^echo: $word" "$file" ||
 		fail "$2 on $1 does not answer what is typed"
 	echo v >&6
-	await 20 verified "$word" "$file" || fail "$2 on $1 says nothing of its memory"
-	tr -d '\r' < "$file" | grep '^verify' | tail -n 1 | grep -q '^verify ok' ||
-		fail "the memory of $2 is wrong on $1"
+	await 20 verified "$word" "$file" ||
+		fail "$2 on $1 says nothing of its memory"
 	await 10 beats_beyond "$file" "${last_n:-0}" ||
 		fail "$2 stands still on $1, or has begun anew"
+	# Before the console closes, which may cut a line short.
+	beat=$(last_beat "$file")
 	console_close
-	[ "$(last_beat "$file" bad)" = 0 ] || fail "$2 found wrong bytes on $1"
-	[ "$(last_beat "$file" fpu)" = ok ] || fail "$2 lost its FPU state on $1"
-	last_n=$(last_beat "$file" n)
+	verified "$word" "$file" ' ok' || fail "the memory of $2 is wrong on $1"
+	[ "$(value_of "$beat" bad)" = 0 ] || fail "$2 found wrong bytes on $1"
+	[ "$(value_of "$beat" fpu)" = ok ] || fail "$2 lost its FPU state on $1"
+	last_n=$(value_of "$beat" n)
 }
 
-verified() { sed "1,/^echo: $1/d" "$2" | grep -q '^verify .*ms='; }
+value_of() { echo "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p"; }
+verified() { sed "1,/^echo: $1/d" "$2" | grep -q "^verify${3:-} .*ms="; }
+
 beats_beyond() {
 	local n
 	n=$(last_beat "$1" n) && [ "$n" -gt "$2" ]
@@ -153,14 +156,11 @@ no_process() { [ -z "$(pids_on "$1" "$2")" ]; }
 
 move_said() { echo "$(handset_dir "$1")/move.out"; }
 
-# Not through ctl: so that the pid is personactl's own, for Ctrl-C.
 move_begin() {
 	local side=$1
 	shift
 	: > "$(move_said "$side")"
-	ip netns exec "$(_handsets_ns "$side")" "$PERSONA_BIN/personactl" \
-		-S "$(control_socket "$side")" move "$@" --json \
-		> "$(move_said "$side")" 2>&1 &
+	ctl_exec "$side" move "$@" --json > "$(move_said "$side")" 2>&1 &
 	MOVE_PID=$!
 }
 

@@ -8,6 +8,7 @@
 #   daemon_start a [OPTION...]   personad on handset a; its pid in DAEMON_PID_a
 #   daemon_end a                 end it with its personas, forget its directories
 #   ctl a ARGUMENTS...           personactl on handset a
+#   ctl_exec a ARGUMENTS...      the same in place of the shell, for background jobs
 #   pair_both                    a offers, b accepts, both confirm the same digits
 #   console_open a PERSONA FILE  what the guest says, appended to FILE; what goes into
 #                                descriptor CONSOLE_IN is typed; ends with console_close
@@ -33,13 +34,23 @@ ctl() {
 		"$@"
 }
 
+# The same in place of the calling shell, so that a background job's pid is
+# personactl's own.
+ctl_exec() {
+	local side=$1
+	shift
+	exec ip netns exec "$(_handsets_ns "$side")" "$PERSONA_BIN/personactl" \
+		-S "$(control_socket "$side")" "$@"
+}
+
 daemon_start() {
 	local side=$1
 	shift
 	handset_start "$side" personad "$PERSONA_BIN/personad" \
 		--state-dir "$(state_dir "$side")" \
 		--runtime-dir "$(handset_dir "$side")/runtime" \
-		-o libexec-dir="$PERSONA_BIN" --name "phone-$side" "$@"
+		-o libexec-dir="$PERSONA_BIN" --name "phone-$side" \
+		${PERSONA_DEBUG:+--debug} "$@"
 	eval "DAEMON_PID_$side=$!"
 	await 10 ctl_answers "$side"
 }
@@ -97,7 +108,7 @@ console_open() {
 	pipe=$(handset_dir "$1")/console.in
 	rm -f "$pipe"
 	mkfifo "$pipe"
-	ctl "$1" console "$2" < "$pipe" >> "$3" 2>&1 &
+	ctl_exec "$1" console "$2" < "$pipe" >> "$3" 2>&1 &
 	CONSOLE_PID=$!
 	exec 6> "$pipe"
 	CONSOLE_IN=6

@@ -173,7 +173,8 @@ static void
 append_share(char out[PROGRESS_LINE_MAX], const char *what, uint64_t pages,
     uint64_t all, bool *first)
 {
-	if (pages == 0)
+	/* What would read as 0% is not worth a word. */
+	if (pages * 200 < all)
 		return;
 	append(out, "%s%s %.0f%%", *first ? "" : ", ", what,
 	    100.0 * (double)pages / (double)all);

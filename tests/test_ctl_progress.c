@@ -154,6 +154,15 @@ the_summary_says_what_happened(void)
 	f.savings.known_pages = 10;
 	f.savings.lz4_pages = 30;
 	f.savings.raw_pages = 20;
+	f.savings.unchanged_pages = 0;
+	progress_summary(out, &f.move);
+	CU_ASSERT_PTR_NULL(strstr(out, "unchanged"));
+	f.savings.zero_pages = 4000;
+	f.savings.raw_pages = 1;
+	progress_summary(out, &f.move);
+	CU_ASSERT_PTR_NULL(strstr(out, "as they are"));
+	f.savings.zero_pages = 40;
+	f.savings.raw_pages = 20;
 	progress_summary(out, &f.move);
 	CU_ASSERT_STRING_EQUAL(out, "work now runs on bob: 6.4 s in all, stood "
 	    "still for 43 ms, 100 MiB sent for 512 MiB of memory; of the pages "

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "arch-x86-fields.h"
 #include "arch-x86.h"
@@ -69,32 +70,40 @@ x86_msr_list(struct kvm *k, struct kvm_msr_list **lp)
 	return 0;
 }
 
+/* Room for the one entry behind KVM's header. */
+union one_msr {
+	struct kvm_msrs	head;
+	char		room[sizeof(struct kvm_msrs) +
+			    sizeof(struct kvm_msr_entry)];
+};
+
+static int
+msr_ioctl(struct kvm_cpu *c, unsigned long request, uint32_t index,
+    uint64_t *value)
+{
+	union one_msr m;
+	int r;
+
+	memset(&m, 0, sizeof(m));
+	m.head.nmsrs = 1;
+	m.head.entries[0].index = index;
+	m.head.entries[0].data = *value;
+	/* KVM says how many of the entries it took. */
+	if ((r = kvm_cpu_ioctl(c, request, &m)) < 0)
+		return r;
+	*value = m.head.entries[0].data;
+	return r == 1 ? 0 : -ENOENT;
+}
+
 int
 x86_msr_get(struct kvm_cpu *c, uint32_t index, uint64_t *value)
 {
-	struct {
-		struct kvm_msrs		head;
-		struct kvm_msr_entry	entry;
-	} m = { .head = { .nmsrs = 1 }, .entry = { .index = index } };
-	int r = kvm_cpu_ioctl(c, KVM_GET_MSRS, &m);
-
-	if (r < 0)
-		return r;
-	*value = m.entry.data;
-	return r == 1 ? 0 : -ENOENT;
+	*value = 0;
+	return msr_ioctl(c, KVM_GET_MSRS, index, value);
 }
 
 int
 x86_msr_set(struct kvm_cpu *c, uint32_t index, uint64_t value)
 {
-	struct {
-		struct kvm_msrs		head;
-		struct kvm_msr_entry	entry;
-	} m = { .head = { .nmsrs = 1 },
-	    .entry = { .index = index, .data = value } };
-	int r = kvm_cpu_ioctl(c, KVM_SET_MSRS, &m);
-
-	if (r < 0)
-		return r;
-	return r == 1 ? 0 : -ENOENT;
+	return msr_ioctl(c, KVM_SET_MSRS, index, &value);
 }

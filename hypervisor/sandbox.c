@@ -21,6 +21,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+/* Equality as a masked comparison: libseccomp's own macro for it leaves a field
+ * out, which clang warns about. */
+#define ALL_BITS	0xffffffffu
+
 static const int allowed[] = {
 	/* descriptors we hold: control messages, consoles, logs, kernels */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev),
@@ -115,7 +119,8 @@ add_conditional(scmp_filter_ctx f)
 	for (size_t i = 0; i < sizeof(other_ioctls) / sizeof(other_ioctls[0]);
 	    i++)
 		if ((r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl),
-		    1, SCMP_A1_32(SCMP_CMP_EQ, other_ioctls[i]))) < 0)
+		    1, SCMP_A1_32(SCMP_CMP_MASKED_EQ, ALL_BITS,
+		    other_ioctls[i]))) < 0)
 			return r;
 	if ((r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 	    SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0))) < 0 ||
@@ -134,7 +139,7 @@ add_conditional(scmp_filter_ctx f)
 	    SCMP_SYS(openat), 0)) < 0)
 		return r;
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-	    SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME));
+	    SCMP_A0_32(SCMP_CMP_MASKED_EQ, ALL_BITS, PR_SET_NAME));
 }
 
 int

@@ -84,22 +84,30 @@ decide_stuck(struct policy *p)
 enum policy_verdict
 policy_decide(struct policy *p, const struct policy_round *r)
 {
-	uint64_t now_ns, last_pages, last_ns;
-	bool shrinks;
+	uint64_t now_ns, last_pages, pages_ns, fixed_ns;
+	bool shrinks, fits;
 
 	/* This round's pages are sent with the guest running ... */
 	now_ns = wire_ns(r->dirty_pages * r->page_cost / 256 + r->inflight,
 	    r->rate);
 	/* ... and what it dirties meanwhile is what the blackout carries. */
 	last_pages = pages_in(r, now_ns + STOP_LATENCY_NS + r->rtt_ns);
-	last_ns = wire_ns(last_pages * r->page_cost / 256 + p->state_bytes,
-	    r->rate);
-	p->projected_ns = p->overhead_ns + last_ns + r->rtt_ns * 2;
+	pages_ns = wire_ns(last_pages * r->page_cost / 256, r->rate);
+	fixed_ns = p->overhead_ns + wire_ns(p->state_bytes, r->rate) +
+	    r->rtt_ns * 2;
+	p->projected_ns = fixed_ns + pages_ns;
+	/*
+	 * Round trips and state that exceed the budget by themselves are there in
+	 * every round and at every throttle: then the pages alone are judged, and
+	 * the projection says what it will be.
+	 */
+	fits = p->projected_ns <= p->budget_ns ||
+	    (fixed_ns > p->budget_ns && pages_ns <= p->budget_ns / 2);
 	shrinks = p->rounds == 0 ||
 	    now_ns < p->last_cost_ns * SHRINKS_PERCENT / 100;
 	p->last_cost_ns = now_ns;
 	p->rounds++;
-	if (p->projected_ns <= p->budget_ns) {
+	if (fits) {
 		p->stuck = 0;
 		return shrinks && now_ns > FLOOR_NS &&
 		    p->rounds < ROUNDS_MAX ? POLICY_CONTINUE : POLICY_STOP;

@@ -141,6 +141,33 @@ larger_budget_stops_earlier(void)
 	CU_ASSERT(b <= a);
 }
 
+/* Holding the guest back does not shorten a round trip. */
+static void
+long_round_trips_are_not_the_guests_fault(void)
+{
+	struct policy_round r = { .dirty_pages = 0, .interval_ns = MS,
+	    .page_cost = 1000 * 256, .rate = 25 * MB, .rtt_ns = 300 * MS };
+	struct policy p;
+	enum policy_verdict v = POLICY_CONTINUE;
+	unsigned int rounds;
+
+	policy_init(&p, 100 * MS, true);
+	for (rounds = 0; rounds < 10 && v != POLICY_STOP; rounds++)
+		v = policy_decide(&p, &r);
+	CU_ASSERT_EQUAL(v, POLICY_STOP);
+	CU_ASSERT_EQUAL(p.throttle, 0);
+	CU_ASSERT(p.projected_ns > 600 * MS);
+
+	/* A guest too fast for the link is held back all the same. */
+	r.dirty_pages = 10240;
+	r.interval_ns = 1000 * MS;
+	r.page_cost = 4096 * 256;
+	policy_init(&p, 100 * MS, true);
+	for (rounds = 0; rounds < 10; rounds++)
+		CU_ASSERT_NOT_EQUAL(policy_decide(&p, &r), POLICY_STOP);
+	CU_ASSERT(p.throttle > 0);
+}
+
 int
 main(void)
 {
@@ -152,6 +179,8 @@ main(void)
 		    fast_guest_is_throttled_until_it_fits },
 		{ "without leave to throttle it gives up",
 		    without_leave_to_throttle_it_gives_up },
+		{ "long round trips are not the guest's fault",
+		    long_round_trips_are_not_the_guests_fault },
 		{ "it ends whatever the figures", it_ends_whatever_the_figures },
 		{ "a larger budget stops no later", larger_budget_stops_earlier },
 	};

@@ -205,6 +205,12 @@ step_open(struct ssh_conn *c, const char **why)
 			return -ENOMEM;
 		ch->conn = c;
 		ch->chan = chan;
+		/*
+		 * What the gate says on its standard error would lie in the queue
+		 * unread for ever and look like data to come.
+		 */
+		(void)libssh2_channel_handle_extended_data2(chan,
+		    LIBSSH2_CHANNEL_EXTENDED_DATA_IGNORE);
 		c->channel[c->n_opened++] = ch;
 	}
 	return 0;

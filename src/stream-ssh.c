@@ -26,7 +26,10 @@ may_call(const struct ssh_channel *ch, enum ssh_op op)
 static void
 kick(struct ssh_conn *c)
 {
-	event_active(c->kick, EV_TIMEOUT, 0);
+	static const struct timeval now = { 0, 0 };
+
+	/* A timer, not event_active(): the rest of the loop has its turn too. */
+	(void)event_add(c->kick, &now);
 }
 
 /* The session is lost: every stream will say so. */

@@ -36,4 +36,4 @@ make -s -C "$build" install DESTDIR="$work/root" > "$work/install.log" 2>&1 || {
 	"$build/tests/lab/witness"
 "$src/lab/handset" "$work/handset.cpio" "$kernel" "$work/root" \
 	"$src/lab/story-linux" "$work/persona.cpio" "$src"
-"$src/lab/machine" "$kernel" "$work/handset.cpio" "${LAB_SECONDS:-600}"
+"$src/lab/machine" "$kernel" "$work/handset.cpio" "${LAB_SECONDS:-1500}"

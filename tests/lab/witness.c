@@ -18,7 +18,7 @@
 #include <time.h>
 
 #define WORDS_A_PAGE	512u
-#define PAGES_A_ROUND	64u
+#define PAGES_A_ROUND	8u
 #define REPORT_MS	200
 
 struct witness {
@@ -123,7 +123,7 @@ int
 main(int argc, char **argv)
 {
 	struct witness w = { 0 };
-	const struct timespec rest = { .tv_nsec = 5000000 };
+	const struct timespec rest = { .tv_nsec = 20000000 };	/* 1.6 MB/s */
 	int64_t reported_ns = 0;
 	long megabytes;
 

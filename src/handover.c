@@ -204,6 +204,14 @@ confirming(struct step *s)
 
 /* --- target --------------------------------------------------------------------- */
 
+/* What waits here is no guest yet: when it ends, the machine has failed. */
+static uint32_t
+target_failure(const struct step *s)
+{
+	return s->e->kind == HANDOVER_GUEST_ENDED ?
+	    (uint32_t)REASON_VMM_FAILED : failure(s);
+}
+
 /* Nothing is on record: forget it all. */
 static void
 drop(struct step *s, uint32_t reason)
@@ -217,7 +225,7 @@ drop(struct step *s, uint32_t reason)
 static void
 receiving(struct step *s)
 {
-	uint32_t reason = failure(s);
+	uint32_t reason = target_failure(s);
 
 	if (s->e->kind == HANDOVER_VERIFIED) {
 		enter(s, HANDOVER_LOADING, 0);
@@ -230,7 +238,7 @@ receiving(struct step *s)
 static void
 loading(struct step *s)
 {
-	uint32_t reason = failure(s);
+	uint32_t reason = target_failure(s);
 
 	if (s->e->kind == HANDOVER_LOADED) {
 		enter(s, HANDOVER_PREPARING, 0);
@@ -282,8 +290,7 @@ prepared(struct step *s)
 		store(s, HANDOVER_RECORD_OWNER);
 	} else if (s->e->kind == HANDOVER_CANCEL ||
 	    s->e->kind == HANDOVER_GUEST_ENDED) {
-		abort_attempt(s, s->e->kind == HANDOVER_CANCEL ?
-		    failure(s) : (uint32_t)REASON_VMM_FAILED);
+		abort_attempt(s, target_failure(s));
 	} else if (s->e->kind == HANDOVER_LINK_ENDED) {
 		if (tells_nothing(s->e->reason))
 			end(s, REASON_LINK_LOST);

@@ -24,6 +24,8 @@
 #define BEAT_EARLY_NS		(NS / 20)	/* to learn the round trip */
 #define BEAT_EARLY_COUNT	8u
 #define SILENCE_NS		(10 * NS)
+/* Streams end one by one: on another one the peer's last word may still come. */
+#define LAST_WORD_NS		(NS / 4)
 
 /* One frame, header included. */
 struct item {
@@ -41,6 +43,8 @@ struct lane {
 	struct stream		*s;
 	struct item		*cur;
 	size_t			off;	/* bytes of cur written */
+	bool			mute;	/* takes nothing more */
+	bool			ended;	/* nothing more comes */
 	struct frame_parser	in;
 };
 
@@ -50,7 +54,11 @@ struct bundle {
 	uint64_t		attempt;
 	bool			dead;
 	struct lane		lanes[STREAMS_MAX];
-	size_t			n_lanes;
+	size_t			n_lanes, n_ended;
+	/* The first stream that broke or ended: when and how. */
+	uint64_t		broken_ns;
+	int			broken_r;
+	const char		*broken_why;	/* NULL: none did */
 	/* sending */
 	struct item_list	urgent, waiting, unacked;
 	uint64_t		next_sequence;
@@ -79,6 +87,16 @@ bundle_fail(struct bundle *b, int r, const char *why)
 		return;
 	b->dead = true;
 	b->ops->failed(b->arg, r, why);
+}
+
+static void
+bundle_broken(struct bundle *b, int r, const char *why)
+{
+	if (b->broken_why != NULL)
+		return;
+	b->broken_ns = now_ns(b);
+	b->broken_r = r;
+	b->broken_why = why;
 }
 
 /* --- sending ---------------------------------------------------------------- */
@@ -148,7 +166,7 @@ lane_write(struct lane *l)
 {
 	struct bundle *b = l->b;
 
-	while (!b->dead) {
+	while (!b->dead && !l->mute) {
 		ssize_t n;
 
 		if (l->cur == NULL) {
@@ -161,15 +179,16 @@ lane_write(struct lane *l)
 		if (n == -EAGAIN)
 			break;
 		if (n < 0) {
-			bundle_fail(b, (int)n, "the link broke while sending");
-			return;
+			bundle_broken(b, (int)n, "the link broke while sending");
+			l->mute = true;
+			break;
 		}
 		l->off += (size_t)n;
 		b->bytes_out += (uint64_t)n;
 		if (l->off == l->cur->len)
 			lane_done(l);
 	}
-	if (!b->dead)
+	if (!b->dead && !l->mute)
 		stream_want(l->s, l->cur != NULL);
 }
 
@@ -177,7 +196,7 @@ static void
 bundle_push(struct bundle *b)
 {
 	for (size_t i = 0; i < b->n_lanes && !b->dead; i++)
-		if (b->lanes[i].cur == NULL)
+		if (b->lanes[i].cur == NULL && !b->lanes[i].mute)
 			lane_write(&b->lanes[i]);
 }
 
@@ -402,11 +421,22 @@ lane_frames(struct lane *l)
 }
 
 static void
+lane_end(struct lane *l, int r)
+{
+	struct bundle *b = l->b;
+
+	l->ended = l->mute = true;
+	bundle_broken(b, r, "the peer closed the link");
+	if (++b->n_ended == b->n_lanes)
+		bundle_fail(b, b->broken_r, b->broken_why);
+}
+
+static void
 lane_read(struct lane *l)
 {
 	struct bundle *b = l->b;
 
-	while (!b->dead) {
+	while (!b->dead && !l->ended) {
 		size_t room;
 		uint8_t *p = frame_parser_space(&l->in, &room);
 		ssize_t n = stream_read(l->s, p, room);
@@ -415,8 +445,7 @@ lane_read(struct lane *l)
 		if (n == -EAGAIN)
 			break;
 		if (n <= 0) {
-			bundle_fail(b, n == 0 ? -ECONNRESET : (int)n,
-			    "the peer closed the link");
+			lane_end(l, n == 0 ? -ECONNRESET : (int)n);
 			return;
 		}
 		b->bytes_in += (uint64_t)n;
@@ -438,6 +467,8 @@ lane_ready_cb(struct stream *s, void *arg)
 	struct bundle *b = l->b;
 
 	(void)s;
+	if (l->ended)
+		return;
 	lane_read(l);
 	if (!b->dead && b->applied_unsaid > 0)
 		send_ack(b);
@@ -500,6 +531,10 @@ bundle_tick(struct bundle *b)
 		return;
 	if (now - b->heard_ns > SILENCE_NS) {
 		bundle_fail(b, -ETIMEDOUT, "the link went silent");
+		return;
+	}
+	if (b->broken_why != NULL && now - b->broken_ns > LAST_WORD_NS) {
+		bundle_fail(b, b->broken_r, b->broken_why);
 		return;
 	}
 	/* Before an attempt is adopted there is nothing to name in a beat. */

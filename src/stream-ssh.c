@@ -17,7 +17,8 @@ may_call(const struct ssh_channel *ch, enum ssh_op op)
 {
 	const struct ssh_conn *c = ch->conn;
 
-	if (c->state != SSH_RUNNING || ch->error != 0)
+	/* A channel that the peer has closed may still hold its last words. */
+	if (c->state != SSH_RUNNING || (ch->error != 0 && op != SSH_OP_READ))
 		return false;
 	return c->pending == NULL ||
 	    (c->pending == ch && c->pending_op == op);

@@ -196,8 +196,13 @@ cut_and_silence_are_noticed(void)
 
 	two_open(&t, 7, 0);
 	(void)send_many(&t, 20, 100, 200);
+	/* One stream ends, and what was said on another is heard all the same. */
+	CU_ASSERT_EQUAL(bundle_send_urgent(t.a.b, FRAME_MESSAGE, "!", 1), 0);
 	stream_mem_cut(t.links[2]);
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < 100; i++)
+		two_step(&t);
+	CU_ASSERT_EQUAL(t.b.urgent, 1);
+	for (int i = 0; i < 300; i++)
 		two_step(&t);
 	CU_ASSERT_NOT_EQUAL(t.a.failed, 0);
 	CU_ASSERT_NOT_EQUAL(t.b.failed, 0);

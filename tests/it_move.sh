@@ -34,7 +34,7 @@ move_told() {	# move_told FILE
 }
 
 arriving() {
-	ctl "$1" status "$2" --json | grep -q '"outgoing": *false'
+	moving "$1" "$2" | grep -q '"outgoing": *false'
 }
 
 story_begin none

@@ -21,7 +21,8 @@
 #   move_begin SIDE NAME PEER [OPTION...]
 #                                in the background: its pid in MOVE_PID, all it says
 #                                in $(move_said SIDE)
-#   move_copying SIDE NAME       pages flow
+#   moving SIDE NAME             the move under way in JSON
+#   move_copying SIDE NAME [N]   pages flow, more than N bytes have
 #   move_ended                   wait for it; its exit status
 
 other() { [ "$1" = a ] && echo b || echo a; }
@@ -33,7 +34,7 @@ fail() {
 	for side in a b; do
 		for file in personad.log move.out console.out; do
 			[ -s "$(handset_dir $side)/$file" ] || continue
-			tail -n 15 "$(handset_dir $side)/$file" |
+			tail -n 20 "$(handset_dir $side)/$file" |
 				cut -c 1-180 | sed "s/^/  $side $file: /"
 		done
 	done
@@ -80,14 +81,13 @@ ctl_says() {
 field() { sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p' | tail -n 1; }
 number() { sed -n 's/.*"'"$1"'": *\([-0-9.]*\).*/\1/p' | tail -n 1; }
 tenure() { ctl "$1" show "$2" --json | number tenure; }
-throttle() { ctl "$1" show "$2" --json | number throttle_percent; }
 
 pids_on() {
 	local pid words
 	for pid in $(ip netns pids "$(_handsets_ns "$1")"); do
 		words=$(tr '\0' ' ' < "/proc/$pid/cmdline" 2>/dev/null)
 		case $words in
-		*/"$2 "*"${3:-}"*) echo "$pid" ;;
+		"$2 "*"${3:-}"* | */"$2 "*"${3:-}"*) echo "$pid" ;;
 		esac
 	done
 }
@@ -166,9 +166,14 @@ move_begin() {
 
 move_ended() { wait $MOVE_PID; }
 
+# The move under way, as `status` tells it, or nothing; ended ones are told too.
+moving() {
+	ctl "$1" status "$2" --json | sed 's/{"persona"/\n&/g' |
+		grep '"ended": *false'
+}
+
 move_copying() {
 	local now
-	now=$(ctl "$1" status "$2" --json)
-	[ "$(echo "$now" | field phase)" = copying ] &&
+	now=$(moving "$1" "$2") && [ "$(echo "$now" | field phase)" = copying ] &&
 		[ "$(echo "$now" | number bytes_sent)" -gt "${3:-1000000}" ]
 }

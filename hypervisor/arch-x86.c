@@ -2,7 +2,7 @@
 /*
  * An x86-64 machine at its start, and its clocks. Knows the reset state, the two
  * ways in (32-bit flat, 64-bit Linux) and the cycle counter; deliberately knows
- * no saved state (arch-x86-state.c) and no CPUID (arch-x86-cpuid.c).
+ * no saved state (arch-x86-save.c, -load.c) and no CPUID (arch-x86-cpuid.c).
  */
 #include <errno.h>
 #include <stdlib.h>

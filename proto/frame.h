@@ -35,7 +35,7 @@ struct frame {
 	uint8_t		flags;		/* of the kind's own meaning */
 	uint32_t	length;		/* payload bytes */
 	uint64_t	sequence;	/* 1.. in order; 0: outside the order */
-	uint64_t	attempt;	/* DESIGN 7; carried by every frame */
+	uint64_t	attempt;	/* of the handover; in every frame */
 };
 
 /* The header for `f` with f->length bytes at payload. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The handset's one ed25519 key: host key towards those who call us, user key
- * towards those we call (DESIGN 5). Made by ssh-keygen at the first start, kept
+ * towards those we call. Made by ssh-keygen at the first start, kept
  * as <dir>/identity. Knows no peers and no trust.
  */
 #ifndef IDENTITY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * After a restart: find the guests that ran on without us, and make the records
- * true for those that did not. Knows the source's side of DESIGN 7 only as far as
+ * true for those that did not. Knows the source's side of the handover only as far as
  * "STOPPED without RELEASED is a dead attempt".
  */
 #include "persona.h"

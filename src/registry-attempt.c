@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The handover's durable records, on both sides (DESIGN 7): each function is
- * one row of its table and refuses what the table does not allow. Knows no
- * message and no process.
+ * The handover's durable records, on both sides: each function is one row of the
+ * table in persona-design(7), THE HANDOVER, and refuses what that does not allow.
+ * Knows no message and no process.
  */
 #include "registry.h"
 

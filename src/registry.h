@@ -21,7 +21,7 @@
 
 struct registry;
 
-/* Who owns a persona, as this handset durably knows (DESIGN 7). */
+/* Who owns a persona, as this handset durably knows (persona-design(7), THE HANDOVER). */
 enum holding {
 	HOLDING_OWNER,		/* we do, at `tenure` */
 	HOLDING_RELEASED,	/* given to `peer` at `tenure`, not yet confirmed */
@@ -110,7 +110,7 @@ int	registry_persona_started(struct registry *r, const char *id);
 int	registry_persona_ended(struct registry *r, const char *id,
 	    bool crashed, const char *why);
 
-/* --- moving away: the source's records (DESIGN 7) ---------------------------- */
+/* --- moving away: the source's records ----------------------------------------- */
 
 /* A new attempt number for a persona that we own. -EPERM when we do not. */
 int	registry_attempt_new(struct registry *r, const char *id,

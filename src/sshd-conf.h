@@ -2,7 +2,7 @@
 /*
  * What the accepting side's sshd may do, written as files: a configuration that
  * allows nothing but keys, and one line per paired key that allows nothing but
- * persona-gate (DESIGN 5, invariant 6). Knows no registry and starts nothing.
+ * persona-gate (invariant 6). Knows no registry and starts nothing.
  */
 #ifndef SSHD_CONF_H
 #define SSHD_CONF_H

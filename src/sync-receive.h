@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The target's side of a move (DESIGN 6 and 7): fills memory from what the peer
+ * The target's side of a move: fills memory from what the peer
  * sends, verifies all of it by the root hash, and passes on the few decisions
  * that are its owner's. A machine of states driven by events; it never blocks.
  * Everything it reads is a peer's claim. Knows streams only: no SSH, no KVM, no

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The source's side of a move (DESIGN 6 and 7): rounds while the guest runs, one
+ * The source's side of a move: rounds while the guest runs, one
  * short stop, then waiting until the target owns it. A machine of states driven
  * by events; it never blocks. Knows streams only: no SSH, no KVM, no registry, no
  * clock but the one it is given. The guest can be stopped by its owner alone, who

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The registry keeps the truth: what DESIGN 7 forbids cannot be written down, a
+ * The registry keeps the truth: what the handover forbids cannot be written down, a
  * full disk changes nothing, and a file that is not ours is left alone.
  */
 #include <errno.h>

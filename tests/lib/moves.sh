@@ -3,7 +3,8 @@
 # handsets.sh and personas.sh. Knows the small guest's lines; knows no story.
 #
 #   story_begin RATE             two paired handsets with a link of that rate; exits 77
-#                                with a reason where this machine cannot
+#                                with a reason where this machine cannot. The command
+#                                in STORY_BEFORE_DAEMONS runs before the personads
 #   ok WORDS, fail WORDS         the second shows the logs and ends the story
 #   need WORDS CMD...            CMD must succeed
 #   need_soon SECONDS WORDS CMD...
@@ -65,6 +66,7 @@ story_begin() {
 	trap handsets_down EXIT
 	trap 'exit 130' INT TERM
 	handsets_up "$1" || fail "the handsets could not be made"
+	${STORY_BEFORE_DAEMONS:-:}
 	need "personad on a" daemon_start a
 	need "personad on b" daemon_start b
 	need "pairing" pair_both
@@ -85,7 +87,7 @@ tenure() { ctl "$1" show "$2" --json | number tenure; }
 pids_on() {
 	local pid words
 	for pid in $(ip netns pids "$(_handsets_ns "$1")"); do
-		words=$(tr '\0' ' ' < "/proc/$pid/cmdline" 2>/dev/null)
+		words=$({ tr '\0' ' ' < "/proc/$pid/cmdline"; } 2>/dev/null)
 		case $words in
 		"$2 "*"${3:-}"* | */"$2 "*"${3:-}"*) echo "$pid" ;;
 		esac

@@ -6,6 +6,8 @@
 #   await SECONDS CMD...         until CMD succeeds; false when it did not. An emulated
 #                                machine sets PERSONA_SLOW to give all of them longer
 #   daemon_start a [OPTION...]   personad on handset a; its pid in DAEMON_PID_a
+#                                DAEMON_UNDER: an array of words before its own, such
+#                                as unshare; it must exec
 #   daemon_end a                 end it with its personas, forget its directories
 #   ctl a ARGUMENTS...           personactl on handset a
 #   ctl_exec a ARGUMENTS...      the same in place of the shell, for background jobs
@@ -14,6 +16,8 @@
 #                                descriptor CONSOLE_IN is typed; ends with console_close
 #   last_beat FILE [KEY]         the last heartbeat in FILE, or one value of it
 #   state a PERSONA              one word: running, moved...
+
+DAEMON_UNDER=()
 
 await() {
 	local end=$((SECONDS + $1 * ${PERSONA_SLOW:-1}))
@@ -46,7 +50,7 @@ ctl_exec() {
 daemon_start() {
 	local side=$1
 	shift
-	handset_start "$side" personad "$PERSONA_BIN/personad" \
+	handset_start "$side" personad "${DAEMON_UNDER[@]}" "$PERSONA_BIN/personad" \
 		--state-dir "$(state_dir "$side")" \
 		--runtime-dir "$(handset_dir "$side")/runtime" \
 		-o libexec-dir="$PERSONA_BIN" --name "phone-$side" \
@@ -57,14 +61,14 @@ daemon_start() {
 
 # A persona outlives its personad by design, so here both are ended, by pid.
 daemon_end() {
-	local side=$1 pid pids
+	local side=$1 pid pids=
 	for pid in $(ip netns pids "$(_handsets_ns "$side")"); do
 		case $(cat "/proc/$pid/comm" 2>/dev/null) in
 		personad | persona-*) pids="$pids $pid" ;;
 		esac
 	done
-	[ -z "${pids:-}" ] || kill $pids 2>/dev/null
-	_handsets_gone ${pids:-}
+	[ -z "$pids" ] || kill $pids 2>/dev/null
+	_handsets_gone $pids
 	rm -rf "$(state_dir "$side")" "$(handset_dir "$side")/runtime"
 }
 

@@ -35,6 +35,8 @@
 #define BOOT_DS		0x18
 #define BOOT_GDT_BYTES	32
 
+const char	arch_name[] = "x86-64";
+
 int
 arch_vm_init(struct kvm *k)
 {

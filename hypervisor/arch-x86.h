@@ -10,8 +10,10 @@
 
 #include "bounds.h"
 
+struct kvm;
 struct kvm_cpu;
 struct kvm_cpuid2;
+struct kvm_cpuid_entry2;
 struct arch_model;
 
 #define MSR_TSC			0x10u
@@ -27,6 +29,33 @@ struct arch_clock {
 	uint64_t	tsc[VCPUS_MAX];
 	uint64_t	tsc_deadline[VCPUS_MAX];	/* 0: not armed */
 };
+
+/* --- CPUID and the baselines ---------------------------------------------- */
+
+/* Physical address bits every host of these years has; 8 GiB need 34. */
+#define X86_PHYS_BITS		39u
+
+/* What a level looks like besides its bits: a well-known CPU of that age. */
+struct x86_level {
+	const char	*name;
+	uint32_t	signature_intel, signature_amd;	/* CPUID 1 EAX */
+};
+
+/* 1..4 for the name of a baseline, 0 for any other; and back. */
+unsigned int	x86_level_of(const char *baseline);
+const struct x86_level	*x86_level(unsigned int level);
+
+/* Set the level's feature bits in those of the table's leaves that are there. */
+void	x86_level_put(unsigned int level, struct kvm_cpuid2 *t);
+
+/* A table with n empty entries, for free(); NULL: no memory. */
+struct kvm_cpuid2	*x86_cpuid_alloc(uint32_t n);
+struct kvm_cpuid_entry2	*x86_cpuid_find(struct kvm_cpuid2 *t, uint32_t leaf,
+	    uint32_t index);
+/* What this KVM can show a guest, for free(). 0 or -errno. */
+int	x86_cpuid_supported(struct kvm *k, struct kvm_cpuid2 **tp);
+
+/* --- the rest --------------------------------------------------------------- */
 
 /* One MSR. 0, -ENOENT when KVM does not know it, or -errno. */
 int	x86_msr_get(struct kvm_cpu *c, uint32_t index, uint64_t *value);

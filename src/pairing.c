@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The state machine of pairing (pairing.h says what it is worth and why). Bytes
- * in, bytes out, time passed in; knows no socket, registry or private key.
+ * The state machine of pairing: what may come when, and what it means (pairing.h
+ * says what it is worth and why). Time is passed in; knows no socket, registry,
+ * private key or byte order (pairing-wire.c).
  */
 #include "pairing.h"
 
@@ -12,13 +13,9 @@
 #include <string.h>
 
 #include "pairing-hash.h"
-#include "pairing.pb-c.h"
+#include "pairing-wire.h"
 #include "text.h"
 
-#define MAGIC_BYTES	(sizeof(PAIRING_MAGIC) - 1)
-#define LENGTH_BYTES	2u
-/* All that one side ever says: commit or nothing, handset, verdict, refuse. */
-#define OUTPUT_MAX	(4 * (PAIRING_MSG_MAX + LENGTH_BYTES))
 #define NO_DEADLINE	UINT64_MAX
 
 struct pairing {
@@ -37,11 +34,7 @@ struct pairing {
 	char			digits[PAIRING_DIGITS + 1];
 	struct pairing_handset	peer_shown;
 
-	uint8_t			in[PAIRING_MSG_MAX + LENGTH_BYTES];
-	size_t			in_len;
-	bool			magic_seen;
-	uint8_t			out[OUTPUT_MAX];
-	size_t			out_len;
+	struct pairing_wire	wire;
 };
 
 /* --- ends ---------------------------------------------------------------------- */
@@ -58,138 +51,53 @@ finish(struct pairing *p, enum pairing_state state, const char *message)
 
 /* --- out ----------------------------------------------------------------------- */
 
+/* What we have to say always fits; should it not, there is no pairing. */
 static void
-queue(struct pairing *p, const void *data, size_t len)
+said(struct pairing *p, int r)
 {
-	if (len > sizeof(p->out) - p->out_len) {
+	if (r < 0)
 		finish(p, PAIRING_FAILED, "internal error: too much to say");
-		return;
-	}
-	memcpy(p->out + p->out_len, data, len);
-	p->out_len += len;
 }
 
 static void
-queue_message(struct pairing *p, const Persona__Pairing__WireMessage *m)
+say_commit(struct pairing *p)
 {
-	size_t len = protobuf_c_message_get_packed_size(&m->base);
-	uint8_t buf[LENGTH_BYTES + PAIRING_MSG_MAX];
-
-	if (len > PAIRING_MSG_MAX) {
-		finish(p, PAIRING_FAILED, "internal error: message too long");
-		return;
-	}
-	buf[0] = (uint8_t)len;
-	buf[1] = (uint8_t)(len >> 8);
-	protobuf_c_message_pack(&m->base, buf + LENGTH_BYTES);
-	queue(p, buf, LENGTH_BYTES + len);
-}
-
-static void
-queue_commit(struct pairing *p)
-{
-	Persona__Pairing__WireMessage m = PERSONA__PAIRING__WIRE_MESSAGE__INIT;
-	Persona__Pairing__Commit commit = PERSONA__PAIRING__COMMIT__INIT;
 	uint8_t hash[PAIRING_HASH_BYTES];
 
 	pairing_commitment(&p->own, PROTOCOL_VERSION, hash);
-	commit.version = PROTOCOL_VERSION;
-	commit.commitment = (ProtobufCBinaryData){ sizeof(hash), hash };
-	m.kind_case = PERSONA__PAIRING__WIRE_MESSAGE__KIND_COMMIT;
-	m.commit = &commit;
-	queue(p, PAIRING_MAGIC, MAGIC_BYTES);
-	queue_message(p, &m);
+	said(p, pairing_wire_commit(&p->wire, hash));
 }
 
 static void
-queue_handset(struct pairing *p)
+say_handset(struct pairing *p)
 {
-	Persona__Pairing__WireMessage m = PERSONA__PAIRING__WIRE_MESSAGE__INIT;
-	Persona__Pairing__Handset h = PERSONA__PAIRING__HANDSET__INIT;
-	struct pairing_share *own = &p->own;
-
-	h.identity = (ProtobufCBinaryData){ sizeof(own->identity),
-	    own->identity };
-	h.ephemeral = (ProtobufCBinaryData){ sizeof(own->ephemeral),
-	    own->ephemeral };
-	h.nonce = (ProtobufCBinaryData){ sizeof(own->nonce), own->nonce };
-	h.name = own->name;
-	h.has_port = own->port != 0;
-	h.port = own->port;
-	if (p->role == PAIRING_INITIATOR) {
-		m.kind_case = PERSONA__PAIRING__WIRE_MESSAGE__KIND_REVEAL;
-		m.reveal = &h;
-	} else {
-		m.kind_case = PERSONA__PAIRING__WIRE_MESSAGE__KIND_REPLY;
-		m.reply = &h;
-	}
-	queue_message(p, &m);
+	said(p, pairing_wire_handset(&p->wire, p->role, &p->own));
 }
 
 static void
-queue_verdict(struct pairing *p, bool same)
+say_verdict(struct pairing *p, bool same)
 {
-	Persona__Pairing__WireMessage m = PERSONA__PAIRING__WIRE_MESSAGE__INIT;
-	Persona__Pairing__Verdict v = PERSONA__PAIRING__VERDICT__INIT;
 	uint8_t mac[PAIRING_HASH_BYTES];
 
 	pairing_verdict_mac(p->key, p->role, same, mac);
-	v.same = same;
-	v.mac = (ProtobufCBinaryData){ sizeof(mac), mac };
-	m.kind_case = PERSONA__PAIRING__WIRE_MESSAGE__KIND_VERDICT;
-	m.verdict = &v;
-	queue_message(p, &m);
+	said(p, pairing_wire_verdict(&p->wire, same, mac));
 }
 
 static void
-queue_refuse(struct pairing *p, uint32_t why)
+say_refuse(struct pairing *p, uint32_t why)
 {
-	Persona__Pairing__WireMessage m = PERSONA__PAIRING__WIRE_MESSAGE__INIT;
-	Persona__Pairing__Refuse refuse = PERSONA__PAIRING__REFUSE__INIT;
-
-	refuse.why = why;
-	refuse.has_version = why == PERSONA__PAIRING__REFUSE__WHY__VERSION;
-	refuse.version = PROTOCOL_VERSION;
-	m.kind_case = PERSONA__PAIRING__WIRE_MESSAGE__KIND_REFUSE;
-	m.refuse = &refuse;
-	queue_message(p, &m);
+	said(p, pairing_wire_refuse(&p->wire, why));
 }
 
 /* The other side said what it may not: tell it, and end. */
 static void
 fail_protocol(struct pairing *p, const char *message)
 {
-	queue_refuse(p, PERSONA__PAIRING__REFUSE__WHY__PROTOCOL);
+	say_refuse(p, PERSONA__PAIRING__REFUSE__WHY__PROTOCOL);
 	finish(p, PAIRING_FAILED, message);
 }
 
 /* --- in ------------------------------------------------------------------------ */
-
-static bool
-take_bytes(uint8_t *to, size_t len, const ProtobufCBinaryData *from)
-{
-	if (from->len != len)
-		return false;
-	memcpy(to, from->data, len);
-	return true;
-}
-
-/* What the other side says it is: checked for form, believed in nothing. */
-static bool
-take_handset(struct pairing_share *s, const Persona__Pairing__Handset *h)
-{
-	size_t name_len = strlen(h->name);
-
-	if (!take_bytes(s->identity, sizeof(s->identity), &h->identity) ||
-	    !take_bytes(s->ephemeral, sizeof(s->ephemeral), &h->ephemeral) ||
-	    !take_bytes(s->nonce, sizeof(s->nonce), &h->nonce) ||
-	    !text_is_line(h->name, name_len, HANDSET_NAME_MAX) ||
-	    (h->has_port && (h->port == 0 || h->port > UINT16_MAX)))
-		return false;
-	memcpy(s->name, h->name, name_len + 1);
-	s->port = h->has_port ? (uint16_t)h->port : 0;
-	return true;
-}
 
 static void
 enter_compare(struct pairing *p, uint64_t now_ms)
@@ -219,41 +127,45 @@ enter_compare(struct pairing *p, uint64_t now_ms)
 }
 
 static void
-on_commit(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t now_ms)
+on_commit(struct pairing *p, const Persona__Pairing__WireMessage *m,
+    uint64_t now_ms)
 {
 	if (m->commit->version != PROTOCOL_VERSION) {
-		queue_refuse(p, PERSONA__PAIRING__REFUSE__WHY__VERSION);
+		say_refuse(p, PERSONA__PAIRING__REFUSE__WHY__VERSION);
 		finish(p, PAIRING_FAILED, "the other handset speaks another "
 		    "version of the protocol; update the older one");
 		return;
 	}
-	if (!take_bytes(p->commitment, sizeof(p->commitment),
-	    &m->commit->commitment)) {
+	if (m->commit->commitment.len != sizeof(p->commitment)) {
 		fail_protocol(p, "the other handset's commitment is malformed");
 		return;
 	}
-	queue_handset(p);
+	memcpy(p->commitment, m->commit->commitment.data,
+	    sizeof(p->commitment));
+	say_handset(p);
 	p->state = PAIRING_WAIT_REVEAL;
 	p->due_ms = now_ms + PAIRING_STEP_MS;
 }
 
 static void
-on_reply(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t now_ms)
+on_reply(struct pairing *p, const Persona__Pairing__WireMessage *m,
+    uint64_t now_ms)
 {
-	if (!take_handset(&p->peer, m->reply)) {
+	if (!pairing_wire_share(m->reply, &p->peer)) {
 		fail_protocol(p, "the other handset's introduction is malformed");
 		return;
 	}
-	queue_handset(p);
+	say_handset(p);
 	enter_compare(p, now_ms);
 }
 
 static void
-on_reveal(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t now_ms)
+on_reveal(struct pairing *p, const Persona__Pairing__WireMessage *m,
+    uint64_t now_ms)
 {
 	uint8_t hash[PAIRING_HASH_BYTES];
 
-	if (!take_handset(&p->peer, m->reveal)) {
+	if (!pairing_wire_share(m->reveal, &p->peer)) {
 		fail_protocol(p, "the other handset's introduction is malformed");
 		return;
 	}
@@ -267,7 +179,8 @@ on_reveal(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t no
 }
 
 static void
-on_verdict(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t now_ms)
+on_verdict(struct pairing *p, const Persona__Pairing__WireMessage *m,
+    uint64_t now_ms)
 {
 	const enum pairing_role theirs = p->role == PAIRING_INITIATOR ?
 	    PAIRING_RESPONDER : PAIRING_INITIATOR;
@@ -293,7 +206,8 @@ on_verdict(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t n
 
 /* Not under a MAC and need not be: it does no more than cutting the link. */
 static void
-on_refuse(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t now_ms)
+on_refuse(struct pairing *p, const Persona__Pairing__WireMessage *m,
+    uint64_t now_ms)
 {
 	(void)now_ms;
 	switch (m->refuse->why) {
@@ -331,7 +245,8 @@ on_refuse(struct pairing *p, const Persona__Pairing__WireMessage *m, uint64_t no
 static const struct {
 	Persona__Pairing__WireMessage__KindCase kind;
 	unsigned int	states;
-	void		(*take)(struct pairing *p, const Persona__Pairing__WireMessage *m,
+	void		(*take)(struct pairing *p,
+			    const Persona__Pairing__WireMessage *m,
 			    uint64_t now_ms);
 } expected[] = {
 	{ PERSONA__PAIRING__WIRE_MESSAGE__KIND_COMMIT,
@@ -347,70 +262,36 @@ static const struct {
 };
 
 static void
-take_message(struct pairing *p, const uint8_t *data, size_t len,
+take_message(struct pairing *p, const Persona__Pairing__WireMessage *m,
     uint64_t now_ms)
 {
-	Persona__Pairing__WireMessage *m = persona__pairing__wire_message__unpack(NULL, len,
-	    data);
-	size_t i;
-
-	if (m == NULL) {
-		fail_protocol(p, "the other handset sent what is no message");
-		return;
-	}
-	for (i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		if (expected[i].kind == m->kind_case &&
-		    (expected[i].states & IN_STATE(p->state)))
-			break;
-	if (i == sizeof(expected) / sizeof(expected[0]))
-		fail_protocol(p, "the other handset spoke out of turn");
-	else
-		expected[i].take(p, m, now_ms);
-	persona__pairing__wire_message__free_unpacked(m, NULL);
+		    (expected[i].states & IN_STATE(p->state))) {
+			expected[i].take(p, m, now_ms);
+			return;
+		}
+	fail_protocol(p, "the other handset spoke out of turn");
 }
 
-/* Forget the first n bytes of the input. */
-static void
-consume(struct pairing *p, size_t n)
-{
-	p->in_len -= n;
-	memmove(p->in, p->in + n, p->in_len);
-}
-
-static bool
-take_magic(struct pairing *p)
-{
-	if (p->in_len < MAGIC_BYTES)
-		return false;
-	if (memcmp(p->in, PAIRING_MAGIC, MAGIC_BYTES) != 0) {
-		finish(p, PAIRING_FAILED, "this is no pairing");
-		return false;
-	}
-	consume(p, MAGIC_BYTES);
-	p->magic_seen = true;
-	return true;
-}
-
-/* Act on one whole message, if there is one. */
+/* Act on one whole message; false when none is there or nothing may follow. */
 static bool
 take_one(struct pairing *p, uint64_t now_ms)
 {
-	size_t len;
+	Persona__Pairing__WireMessage *m;
+	const char *why;
+	int r;
 
-	if (!p->magic_seen)
-		return take_magic(p);
-	if (p->in_len < LENGTH_BYTES)
+	if (pairing_ended(p->state))
 		return false;
-	len = (size_t)p->in[0] | (size_t)p->in[1] << 8;
-	if (len == 0 || len > PAIRING_MSG_MAX) {
-		fail_protocol(p, "the other handset sent a message of an "
-		    "impossible length");
+	if ((r = pairing_wire_next(&p->wire, &m, &why)) == -ENOMSG)
+		finish(p, PAIRING_FAILED, why);
+	else if (r < 0)
+		fail_protocol(p, why);
+	if (r <= 0)
 		return false;
-	}
-	if (p->in_len < LENGTH_BYTES + len)
-		return false;
-	take_message(p, p->in + LENGTH_BYTES, len, now_ms);
-	consume(p, LENGTH_BYTES + len);
+	take_message(p, m, now_ms);
+	persona__pairing__wire_message__free_unpacked(m, NULL);
 	return true;
 }
 
@@ -453,9 +334,9 @@ pairing_new(struct pairing **pp, enum pairing_role role,
 		return r;
 	}
 	if (role == PAIRING_INITIATOR) {
-		p->magic_seen = true;	/* the responder sends none */
+		p->wire.magic_seen = true; /* the responder sends none */
 		p->state = PAIRING_WAIT_REPLY;
-		queue_commit(p);
+		say_commit(p);
 	} else {
 		p->state = PAIRING_WAIT_COMMIT;
 	}
@@ -478,15 +359,11 @@ pairing_input(struct pairing *p, const void *data, size_t len, uint64_t now_ms)
 	const uint8_t *from = data;
 
 	while (len > 0 && !pairing_ended(p->state)) {
-		size_t n = sizeof(p->in) - p->in_len;
+		size_t n = pairing_wire_feed(&p->wire, from, len);
 
-		if (n > len)
-			n = len;
-		memcpy(p->in + p->in_len, from, n);
-		p->in_len += n;
 		from += n;
 		len -= n;
-		while (!pairing_ended(p->state) && take_one(p, now_ms))
+		while (take_one(p, now_ms))
 			;
 	}
 }
@@ -504,7 +381,7 @@ pairing_answer(struct pairing *p, bool same)
 {
 	if (p->state != PAIRING_COMPARE)
 		return;
-	queue_verdict(p, same);
+	say_verdict(p, same);
 	if (!same)
 		finish(p, PAIRING_REFUSED, "you said that the digits differ; "
 		    "nothing was paired");
@@ -519,7 +396,7 @@ pairing_cancel(struct pairing *p)
 {
 	if (pairing_ended(p->state))
 		return;
-	queue_refuse(p, PERSONA__PAIRING__REFUSE__WHY__REFUSED);
+	say_refuse(p, PERSONA__PAIRING__REFUSE__WHY__REFUSED);
 	finish(p, PAIRING_REFUSED, "cancelled here");
 }
 
@@ -528,7 +405,7 @@ pairing_turn_away(struct pairing *p, uint32_t why)
 {
 	if (pairing_ended(p->state))
 		return;
-	queue_refuse(p, why);
+	say_refuse(p, why);
 	finish(p, PAIRING_REFUSED, "turned away");
 }
 
@@ -543,7 +420,7 @@ pairing_tick(struct pairing *p, uint64_t now_ms)
 {
 	if (now_ms < p->due_ms)
 		return;
-	queue_refuse(p, PERSONA__PAIRING__REFUSE__WHY__TIMED_OUT);
+	say_refuse(p, PERSONA__PAIRING__REFUSE__WHY__TIMED_OUT);
 	switch (p->state) {
 	case PAIRING_COMPARE:
 		finish(p, PAIRING_TIMED_OUT, "the digits were not confirmed "
@@ -563,15 +440,14 @@ pairing_tick(struct pairing *p, uint64_t now_ms)
 const void *
 pairing_output(const struct pairing *p, size_t *len)
 {
-	*len = p->out_len;
-	return p->out;
+	*len = p->wire.out_len;
+	return p->wire.out;
 }
 
 void
 pairing_output_done(struct pairing *p, size_t len)
 {
-	p->out_len -= len;
-	memmove(p->out, p->out + len, p->out_len);
+	pairing_wire_sent(&p->wire, len);
 }
 
 enum pairing_state

@@ -23,14 +23,13 @@
 #include "ipc.h"
 #include "log.h"
 #include "pair-dial.h"
+#include "pair-tell.h"
 #include "pairing.h"
 #include "pairing.pb-c.h"
-#include "pubkey.h"
 #include "sandbox.h"
 
 #define RETRY_MS	1000u	/* until the peer is asked again */
 #define LINGER_MS	2000u	/* for our last words to be read */
-#define IPC_WAIT_MS	1000
 
 enum worker_state {
 	WORKER_SETUP,	/* personad has not said yet what to do */
@@ -80,73 +79,6 @@ set_timer(struct worker *w, uint64_t at_ms)
 		event_add(w->timer, &tv);
 }
 
-/* --- to personad ------------------------------------------------------------- */
-
-/* A personad that is gone is noticed by the end of the socket. */
-static void
-tell(struct worker *w, const Persona__Pairing__PairMessage *m)
-{
-	(void)ipc_send(w->ipc, &m->base, NULL, 0, IPC_WAIT_MS);
-}
-
-static void
-tell_step(struct worker *w, Persona__Pairing__Step__What what)
-{
-	Persona__Pairing__PairMessage m = PERSONA__PAIRING__PAIR_MESSAGE__INIT;
-	Persona__Pairing__Step step = PERSONA__PAIRING__STEP__INIT;
-
-	step.what = what;
-	m.kind_case = PERSONA__PAIRING__PAIR_MESSAGE__KIND_STEP;
-	m.step = &step;
-	tell(w, &m);
-}
-
-static void
-tell_compare(struct worker *w)
-{
-	Persona__Pairing__PairMessage m = PERSONA__PAIRING__PAIR_MESSAGE__INIT;
-	Persona__Pairing__Compare c = PERSONA__PAIRING__COMPARE__INIT;
-	const struct pairing_handset *peer = pairing_peer(w->pairing);
-	char fingerprint[FINGERPRINT_MAX + 1];
-
-	if (pubkey_fingerprint(peer->key, fingerprint) < 0)
-		return;		/* cannot be: pairing made the text */
-	c.digits = (char *)pairing_digits(w->pairing);
-	c.peer_name = (char *)peer->name;
-	c.peer_key = (char *)peer->key;
-	c.fingerprint = fingerprint;
-	m.kind_case = PERSONA__PAIRING__PAIR_MESSAGE__KIND_COMPARE;
-	m.compare = &c;
-	tell(w, &m);
-}
-
-static void
-tell_result(struct worker *w, Persona__Pairing__Result__End end,
-    const char *message)
-{
-	Persona__Pairing__PairMessage m = PERSONA__PAIRING__PAIR_MESSAGE__INIT;
-	Persona__Pairing__Result res = PERSONA__PAIRING__RESULT__INIT;
-	const struct pairing_handset *peer;
-	char fingerprint[FINGERPRINT_MAX + 1];
-
-	res.end = end;
-	res.message = (char *)message;
-	if (end == PERSONA__PAIRING__RESULT__END__PAIRED) {
-		peer = pairing_peer(w->pairing);
-		if (pubkey_fingerprint(peer->key, fingerprint) < 0)
-			return;
-		res.peer_name = (char *)peer->name;
-		res.peer_key = (char *)peer->key;
-		res.fingerprint = fingerprint;
-		res.peer_host = w->peer.host;
-		res.has_peer_port = peer->port != 0;
-		res.peer_port = peer->port;
-	}
-	m.kind_case = PERSONA__PAIRING__PAIR_MESSAGE__KIND_RESULT;
-	m.result = &res;
-	tell(w, &m);
-}
-
 /* --- leaving ------------------------------------------------------------------ */
 
 static void
@@ -176,40 +108,39 @@ static void
 end_with(struct worker *w, Persona__Pairing__Result__End end,
     const char *message)
 {
-	tell_result(w, end, message);
+	pair_tell_result(w->ipc, end, message, w->pairing, w->peer.host);
 	log_info("pairing: %s", message);
 	linger(w);
+}
+
+static Persona__Pairing__Result__End
+result_of(enum pairing_state state)
+{
+	switch (state) {
+	case PAIRING_PAIRED:
+		return PERSONA__PAIRING__RESULT__END__PAIRED;
+	case PAIRING_REFUSED:
+		return PERSONA__PAIRING__RESULT__END__REFUSED;
+	case PAIRING_TIMED_OUT:
+		return PERSONA__PAIRING__RESULT__END__TIMED_OUT;
+	default:
+		return PERSONA__PAIRING__RESULT__END__FAILED;
+	}
 }
 
 static void
 end_with_pairing(struct worker *w)
 {
+	enum pairing_state state = pairing_state(w->pairing);
 	size_t unsent;
 
 	(void)pairing_output(w->pairing, &unsent);
-	switch (pairing_state(w->pairing)) {
-	case PAIRING_PAIRED:
-		/* Without our last word the other side will not pin us. */
-		if (unsent > 0)
-			end_with(w, PERSONA__PAIRING__RESULT__END__FAILED,
-			    "the connection broke at the last step");
-		else
-			end_with(w, PERSONA__PAIRING__RESULT__END__PAIRED,
-			    pairing_message(w->pairing));
-		break;
-	case PAIRING_REFUSED:
-		end_with(w, PERSONA__PAIRING__RESULT__END__REFUSED,
-		    pairing_message(w->pairing));
-		break;
-	case PAIRING_TIMED_OUT:
-		end_with(w, PERSONA__PAIRING__RESULT__END__TIMED_OUT,
-		    pairing_message(w->pairing));
-		break;
-	default:
+	/* Without our last word the other side will not pin us. */
+	if (state == PAIRING_PAIRED && unsent > 0)
 		end_with(w, PERSONA__PAIRING__RESULT__END__FAILED,
-		    pairing_message(w->pairing));
-		break;
-	}
+		    "the connection broke at the last step");
+	else
+		end_with(w, result_of(state), pairing_message(w->pairing));
 }
 
 /* --- the connection ------------------------------------------------------------- */
@@ -238,7 +169,8 @@ pause_for_peer(struct worker *w)
 		return false;
 	close_connection(w);
 	if (!w->told_not_ready)
-		tell_step(w, PERSONA__PAIRING__STEP__WHAT__PEER_NOT_READY);
+		pair_tell_step(w->ipc,
+		    PERSONA__PAIRING__STEP__WHAT__PEER_NOT_READY);
 	w->told_not_ready = true;
 	w->state = WORKER_PAUSING;
 	set_timer(w, now_ms() + RETRY_MS);
@@ -290,11 +222,12 @@ advance(struct worker *w)
 	}
 	if (pairing_peer(w->pairing) != NULL && !w->told_compare) {
 		w->told_compare = true;
-		tell_compare(w);
+		pair_tell_compare(w->ipc, w->pairing);
 	}
 	if (state == PAIRING_WAIT_PEER && !w->told_waiting) {
 		w->told_waiting = true;
-		tell_step(w, PERSONA__PAIRING__STEP__WHAT__WAITING_PEER);
+		pair_tell_step(w->ipc,
+		    PERSONA__PAIRING__STEP__WHAT__WAITING_PEER);
 	}
 	set_timer(w, pairing_due_ms(w->pairing));
 }
@@ -436,7 +369,7 @@ begin_offer(struct worker *w, const Persona__Pairing__PairSetup *s)
 		return r;
 	w->role = PAIRING_INITIATOR;
 	w->state = WORKER_DIALLING;
-	tell_step(w, PERSONA__PAIRING__STEP__WHAT__CONNECTING);
+	pair_tell_step(w->ipc, PERSONA__PAIRING__STEP__WHAT__CONNECTING);
 	pair_dial_start(w->dial);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vCPU threads: run, carry out the exit, park when held. Knows what an exit asks
- * for; deliberately knows no device and no processor state.
+ * vCPU threads: run, have the exit carried out, park when held. Deliberately knows
+ * no device, no processor state and not what an exit asks for (vcpu-exit.c).
  *
  * Parking: a holder sets its bit, then immediate_exit, then sends the kick
  * signal. A thread clears immediate_exit only before it looks at the bits under
@@ -21,9 +21,8 @@
 
 #include "arch.h"
 #include "bounds.h"
-#include "bus.h"
 #include "kvm.h"
-#include "log.h"
+#include "vcpu-exit.h"
 
 struct member {
 	struct crew	*crew;
@@ -73,177 +72,40 @@ kicked(int sig)
 	(void)sig;
 }
 
+/* The machine is over, for all of its vCPUs. */
 static void
-crash_as(struct member *m, enum crew_end end, const char *what)
+end_machine(struct member *m, enum crew_end how, const char *what)
 {
 	char text[256];
 
-	snprintf(text, sizeof(text), "vCPU %u at 0x%" PRIx64 ": %s", m->index,
-	    arch_where(m->cpu), what);
-	m->crew->ops->ended(m->crew->arg, end, text);
+	if (how == CREW_POWER_OFF || how == CREW_RESET)
+		snprintf(text, sizeof(text), "%s", what);
+	else
+		snprintf(text, sizeof(text), "vCPU %u at 0x%" PRIx64 ": %s",
+		    m->index, arch_where(m->cpu), what);
+	m->crew->ops->ended(m->crew->arg, how, text);
 	crew_hold(m->crew, CREW_HOLD_END);
-}
-
-static void
-crash(struct member *m, const char *what)
-{
-	crash_as(m, CREW_CRASH, what);
-}
-
-static void
-end(struct member *m, enum crew_end end, const char *text)
-{
-	m->crew->ops->ended(m->crew->arg, end, text);
-	crew_hold(m->crew, CREW_HOLD_END);
-}
-
-/* Little-endian bytes <-> the bus's number. */
-static uint64_t
-get_le(const uint8_t *p, unsigned int len)
-{
-	uint64_t v = 0;
-
-	for (unsigned int i = 0; i < len; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
-
-static void
-put_le(uint8_t *p, unsigned int len, uint64_t v)
-{
-	for (unsigned int i = 0; i < len; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-/* One access; KVM may report odd lengths at page ends: those go bytewise. */
-static void
-access_bus(struct bus *bus, enum bus_space space, uint64_t addr,
-    uint8_t *data, unsigned int len, bool write)
-{
-	unsigned int step = len;
-
-	if (len != 1 && len != 2 && len != 4 && len != 8)
-		step = 1;
-	for (unsigned int at = 0; at < len; at += step) {
-		if (write)
-			bus_write(bus, space, addr + at, step,
-			    get_le(data + at, step));
-		else
-			put_le(data + at, step,
-			    bus_read(bus, space, addr + at, step));
-	}
-}
-
-static void
-do_io(struct member *m, struct kvm_run *run)
-{
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
-
-	/* A string instruction: the same port again and again. */
-	for (uint32_t i = 0; i < run->io.count; i++)
-		access_bus(m->crew->bus, BUS_PIO, run->io.port,
-		    data + i * run->io.size, run->io.size,
-		    run->io.direction == KVM_EXIT_IO_OUT);
-}
-
-static void
-do_mmio(struct member *m, struct kvm_run *run)
-{
-	if (run->mmio.len > sizeof(run->mmio.data))
-		return;
-	access_bus(m->crew->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
-	    run->mmio.len, run->mmio.is_write);
-}
-
-static void
-do_system_event(struct member *m, const struct kvm_run *run)
-{
-	switch (run->system_event.type) {
-	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		end(m, CREW_POWER_OFF, "the guest powered off");
-		break;
-	case KVM_SYSTEM_EVENT_RESET:
-		end(m, CREW_RESET, "the guest asked for a reset");
-		break;
-	default:
-		crash(m, "the guest reported a crash");
-		break;
-	}
-}
-
-static void
-do_internal_error(struct member *m, const struct kvm_run *run)
-{
-	char text[96];
-
-	/* data[] may hold the guest's instruction bytes: not for the log. */
-	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
-		crash_as(m, CREW_CANNOT_EMULATE,
-		    "KVM cannot emulate the instruction");
-		return;
-	}
-	snprintf(text, sizeof(text), "KVM gave up: internal error %u",
-	    run->internal.suberror);
-	crash(m, text);
-}
-
-static void
-do_exit(struct member *m, struct kvm_run *run)
-{
-	char text[96];
-
-	__atomic_fetch_add(&m->exits, 1, __ATOMIC_RELAXED);
-	switch (run->exit_reason) {
-	case KVM_EXIT_IO:
-		do_io(m, run);
-		break;
-	case KVM_EXIT_MMIO:
-		do_mmio(m, run);
-		break;
-	case KVM_EXIT_INTR:
-	case KVM_EXIT_HLT:
-	case KVM_EXIT_IRQ_WINDOW_OPEN:
-		break;
-	case KVM_EXIT_SHUTDOWN:
-		crash(m, "triple fault");
-		break;
-	case KVM_EXIT_SYSTEM_EVENT:
-		do_system_event(m, run);
-		break;
-	case KVM_EXIT_INTERNAL_ERROR:
-		do_internal_error(m, run);
-		break;
-	case KVM_EXIT_FAIL_ENTRY:
-		snprintf(text, sizeof(text), "the CPU refused its state, "
-		    "reason 0x%" PRIx64, (uint64_t)run->fail_entry.
-		    hardware_entry_failure_reason);
-		crash(m, text);
-		break;
-	default:
-		snprintf(text, sizeof(text), "unexpected KVM exit %u",
-		    run->exit_reason);
-		crash(m, text);
-		break;
-	}
 }
 
 /* Enter once and carry out what comes. Whether it was an exit to carry out. */
 static bool
 run_once(struct member *m)
 {
-	struct kvm_run *run = kvm_cpu_area(m->cpu);
 	int r = kvm_cpu_run(m->cpu);
-	char text[96];
+	struct exit_end end;
 
 	m->has_run = true;
 	if (r == 0) {
-		do_exit(m, run);
+		__atomic_fetch_add(&m->exits, 1, __ATOMIC_RELAXED);
+		if (!exit_carry_out(m->crew->bus, kvm_cpu_area(m->cpu), &end))
+			end_machine(m, end.how, end.text);
 		return true;
 	}
 	/* EAGAIN: a vCPU that waits for its INIT or SIPI was woken. */
 	if (r != -EINTR && r != -EAGAIN) {
-		snprintf(text, sizeof(text), "KVM_RUN: %s", strerror(-r));
-		crash(m, text);
+		snprintf(end.text, sizeof(end.text), "KVM_RUN: %s",
+		    strerror(-r));
+		end_machine(m, CREW_CRASH, end.text);
 	}
 	return false;
 }
@@ -430,12 +292,6 @@ struct kvm_cpu *const *
 crew_cpus(struct crew *c)
 {
 	return c->cpus;
-}
-
-unsigned int
-crew_size(const struct crew *c)
-{
-	return c->n;
 }
 
 void

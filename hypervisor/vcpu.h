@@ -46,7 +46,6 @@ void	crew_free(struct crew *c);
 
 /* The vCPUs, for whoever sets or reads their state while they are parked. */
 struct kvm_cpu	*const *crew_cpus(struct crew *c);
-unsigned int	crew_size(const struct crew *c);
 
 /*
  * Add a reason to hold; returns at once (hold) or when every thread is parked

@@ -33,23 +33,6 @@ struct links {
 				    __attribute__((aligned(NLMSG_ALIGNTO)));
 };
 
-const char *
-link_kind_word(enum link_kind kind)
-{
-	static const char *const words[] = {
-		[LINK_LOOPBACK] = "loopback",
-		[LINK_USB] = "usb",
-		[LINK_ETHERNET] = "ethernet",
-		[LINK_WIFI] = "wifi",
-		[LINK_VIRTUAL] = "virtual",
-		[LINK_OTHER] = "other",
-		[LINK_BLUETOOTH] = "bluetooth",
-		[LINK_MOBILE] = "mobile",
-	};
-
-	return words[kind];
-}
-
 const struct link_info *
 links_find(const struct links *l, unsigned int ifindex)
 {

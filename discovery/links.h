@@ -34,9 +34,6 @@ struct link_info {
 	uint32_t	speed_mbit;	/* as the driver says; 0: it does not */
 };
 
-/* "wifi", "usb", ... Static storage. */
-const char	*link_kind_word(enum link_kind kind);
-
 struct links_events {
 	void	(*changed)(void *arg, const struct link_info *link); /* or came */
 	void	(*gone)(void *arg, const struct link_info *link);

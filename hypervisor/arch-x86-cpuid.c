@@ -170,8 +170,9 @@ xcr0_of(const struct arch_model *m)
 	return m->level >= 4 ? 0xe7 : m->level >= 3 ? 0x7 : 0;
 }
 
-uint32_t
-x86_model_xsave_bytes(const struct arch_model *m)
+/* Bytes of the XSAVE area a guest of this model can use. */
+static uint32_t
+xsave_bytes(const struct arch_model *m)
 {
 	uint64_t xcr0 = xcr0_of(m);
 	uint32_t bytes = 512;
@@ -195,7 +196,7 @@ put_xsave(const struct arch_model *m, struct kvm_cpuid2 *t)
 
 	if (xcr0 == 0)
 		return;
-	e->ebx = e->ecx = x86_model_xsave_bytes(m);
+	e->ebx = e->ecx = xsave_bytes(m);
 	add_indexed(t, 0xd, 1);
 	for (uint32_t i = 2; i < 8; i++) {
 		if (!(xcr0 >> i & 1))

@@ -23,7 +23,6 @@ struct kvm_msr_list;
 #define MSRS_MAX	512u
 #define FXSAVE_BYTES	512u
 
-
 /* In the order of VcpuX86.gpr. */
 #define GPR_FIELDS(X) \
 	X(0, rax) X(1, rbx) X(2, rcx) X(3, rdx) X(4, rsi) X(5, rdi) \
@@ -44,9 +43,8 @@ struct kvm_msr_list;
 	X(status) X(read_state) X(write_state) X(write_latch) X(rw_mode) \
 	X(mode) X(bcd) X(gate)
 
-/* The message's MpState as KVM's number, or -1; and the other way round. */
+/* The message's MpState as KVM's number, or -1. */
 int	x86_mp_state_to_kvm(int wire);
-int	x86_mp_state_from_kvm(uint32_t kvm_state);
 
 /* Whether an MSR of KVM's list is the guest's state (arch-x86-msr.c). */
 bool	x86_msr_is_saved(uint32_t index);

@@ -32,8 +32,8 @@ x86_mp_state_to_kvm(int wire)
 	    -1;
 }
 
-int
-x86_mp_state_from_kvm(uint32_t kvm_state)
+static int
+mp_state_from_kvm(uint32_t kvm_state)
 {
 	for (size_t i = 0; i < MP_STATES; i++)
 		if (mp_states[i] == kvm_state)
@@ -257,7 +257,7 @@ mp_state_save(struct kvm_cpu *c, Persona__State__VcpuX86 *out)
 
 	if ((r = kvm_cpu_ioctl(c, KVM_GET_MP_STATE, &mp)) < 0)
 		return r;
-	if ((r = x86_mp_state_from_kvm(mp.mp_state)) < 0)
+	if ((r = mp_state_from_kvm(mp.mp_state)) < 0)
 		return -EPROTO;
 	out->mp_state = (Persona__State__VcpuX86__MpState)r;
 	return 0;

@@ -72,7 +72,4 @@ void	x86_model_set_amd(struct arch_model *m, bool amd);
 void	x86_model_table(const struct arch_model *m, unsigned int index,
 	    struct kvm_cpuid2 *out);
 
-/* Bytes of the XSAVE area a guest of this model can use. */
-uint32_t	x86_model_xsave_bytes(const struct arch_model *m);
-
 #endif

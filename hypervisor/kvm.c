@@ -114,6 +114,15 @@ kvm_close(struct kvm *k)
 	free(k);
 }
 
+static int
+enable_cap(struct kvm *k, unsigned int cap, uint64_t value)
+{
+	struct kvm_enable_cap e = { .cap = cap, .args = { value } };
+	int r = kvm_vm_ioctl(k, KVM_ENABLE_CAP, &e);
+
+	return r < 0 ? r : 0;
+}
+
 /*
  * Dirty pages are cleared by us, range by range, instead of all at once inside
  * the get: no long hold of the MMU lock. With "initially set" the kernel write
@@ -127,7 +136,7 @@ ask_for_manual_dirty_log(struct kvm *k)
 	    KVM_DIRTY_LOG_INITIALLY_SET);
 
 	if (want & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
-		k->dirty_manual = kvm_enable_cap(k,
+		k->dirty_manual = enable_cap(k,
 		    KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, want) == 0;
 }
 
@@ -184,15 +193,6 @@ kvm_cap(struct kvm *k, unsigned int cap)
 	int r = k->ops->ioctl(k->arg, fd, KVM_CHECK_EXTENSION, cap);
 
 	return r < 0 ? 0 : r;
-}
-
-int
-kvm_enable_cap(struct kvm *k, unsigned int cap, uint64_t value)
-{
-	struct kvm_enable_cap e = { .cap = cap, .args = { value } };
-	int r = kvm_vm_ioctl(k, KVM_ENABLE_CAP, &e);
-
-	return r < 0 ? r : 0;
 }
 
 int

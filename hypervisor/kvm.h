@@ -53,8 +53,6 @@ int	kvm_cpu_ioctl(struct kvm_cpu *c, unsigned long request,
 
 /* KVM_CHECK_EXTENSION: 0 when absent, else what the capability says. */
 int	kvm_cap(struct kvm *k, unsigned int cap);
-/* KVM_ENABLE_CAP on the machine. 0 or -errno. */
-int	kvm_enable_cap(struct kvm *k, unsigned int cap, uint64_t value);
 
 /*
  * Give the guest [gpa, gpa + len) backed by `host`, or take the slot away

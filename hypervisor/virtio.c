@@ -52,8 +52,8 @@ virtio_init(struct virtio *v, const struct virtio_ops *ops, void *arg,
 		v->queues[i].num = VIRTQ_NUM_MAX;
 }
 
-void
-virtio_reset(struct virtio *v)
+static void
+reset(struct virtio *v)
 {
 	virtio_init(v, v->ops, v->arg, v->gmem, v->interrupt, v->transport);
 	if (v->ops->reset != NULL)
@@ -81,7 +81,7 @@ virtio_set_status(struct virtio *v, uint32_t status)
 	    VIRTIO_S_DRIVER_OK | VIRTIO_S_FEATURES_OK | VIRTIO_S_FAILED;
 
 	if (status == 0) {
-		virtio_reset(v);
+		reset(v);
 		return;
 	}
 	status &= known;
@@ -94,15 +94,17 @@ virtio_set_status(struct virtio *v, uint32_t status)
 	v->status = status;
 }
 
-bool
-virtio_live(const struct virtio *v)
+/* DRIVER_OK and not broken: rings may be looked at. */
+static bool
+is_live(const struct virtio *v)
 {
 	return (v->status & VIRTIO_S_DRIVER_OK) &&
 	    !(v->status & (VIRTIO_S_NEEDS_RESET | VIRTIO_S_FAILED));
 }
 
-void
-virtio_break(struct virtio *v)
+/* The guest broke the rules: stop looking at its rings until it resets us. */
+static void
+break_off(struct virtio *v)
 {
 	bool tell = v->status & VIRTIO_S_DRIVER_OK;
 
@@ -140,7 +142,7 @@ virtio_queue_enable(struct virtio *v, unsigned int q, bool ready)
 	if (vq->ready || !(v->status & VIRTIO_S_FEATURES_OK))
 		return;
 	if (!virtq_valid(vq, v->gmem)) {
-		virtio_break(v);
+		break_off(v);
 		return;
 	}
 	vq->next_avail = vq->next_used = 0;
@@ -150,7 +152,7 @@ virtio_queue_enable(struct virtio *v, unsigned int q, bool ready)
 void
 virtio_kick(struct virtio *v, unsigned int q)
 {
-	if (q < v->ops->n_queues && v->queues[q].ready && virtio_live(v))
+	if (q < v->ops->n_queues && v->queues[q].ready && is_live(v))
 		v->ops->notify(v->arg, q);
 }
 
@@ -279,7 +281,7 @@ virtq_pop(struct virtio *v, unsigned int q, struct virtq_chain *c)
 	const uint8_t *avail;
 	uint16_t waiting;
 
-	if (!vq->ready || !virtio_live(v))
+	if (!vq->ready || !is_live(v))
 		return 0;
 	t.num = vq->num;
 	t.base = ring_ptr(v, vq->desc_gpa, (uint64_t)DESC_BYTES * vq->num);
@@ -302,7 +304,7 @@ virtq_pop(struct virtio *v, unsigned int q, struct virtq_chain *c)
 	vq->next_avail++;
 	return 1;
 broken:
-	virtio_break(v);
+	break_off(v);
 	return -EPROTO;
 }
 

@@ -97,7 +97,6 @@ struct virtq_chain {
 void	virtio_init(struct virtio *v, const struct virtio_ops *ops, void *arg,
 	    struct gmem *gmem, void (*interrupt)(void *transport),
 	    void *transport);
-void	virtio_reset(struct virtio *v);
 
 uint64_t	virtio_features(const struct virtio *v);
 
@@ -107,12 +106,6 @@ uint64_t	virtio_features(const struct virtio *v);
  * 0 resets. Setting DRIVER_OK makes the device live.
  */
 void	virtio_set_status(struct virtio *v, uint32_t status);
-
-/* DRIVER_OK and not broken: rings may be looked at. */
-bool	virtio_live(const struct virtio *v);
-
-/* The guest broke the rules: stop looking at its rings until it resets us. */
-void	virtio_break(struct virtio *v);
 
 /* The driver turns a queue on or off. A queue that cannot work breaks us. */
 void	virtio_queue_enable(struct virtio *v, unsigned int q, bool ready);

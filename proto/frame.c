@@ -122,8 +122,9 @@ frame_header_decode(struct frame *f, const uint8_t in[FRAME_HEADER_BYTES])
 	return f->length > FRAME_PAYLOAD_MAX ? -EMSGSIZE : 0;
 }
 
-int
-frame_verify(const uint8_t header[FRAME_HEADER_BYTES], const void *payload,
+/* 0 when header and payload agree, else -EBADMSG. */
+static int
+verify(const uint8_t header[FRAME_HEADER_BYTES], const void *payload,
     size_t len)
 {
 	return bytes_get64(header + CHECKED_BYTES) ==
@@ -185,7 +186,7 @@ frame_parser_next(struct frame_parser *p, struct frame *f,
 	if (have < FRAME_HEADER_BYTES + f->length)
 		return 0;
 	*payload = header + FRAME_HEADER_BYTES;
-	if ((r = frame_verify(header, *payload, f->length)) < 0)
+	if ((r = verify(header, *payload, f->length)) < 0)
 		return r;
 	p->start += FRAME_HEADER_BYTES + f->length;
 	return 1;

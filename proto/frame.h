@@ -49,10 +49,6 @@ void	frame_header_encode(uint8_t out[FRAME_HEADER_BYTES],
 int	frame_header_decode(struct frame *f,
 	    const uint8_t in[FRAME_HEADER_BYTES]);
 
-/* 0 when header and payload agree, else -EBADMSG. */
-int	frame_verify(const uint8_t header[FRAME_HEADER_BYTES],
-	    const void *payload, size_t len);
-
 /* XXH64 as published (the xxHash specification). */
 uint64_t frame_xxh64(const void *data, size_t len, uint64_t seed);
 
@@ -79,7 +75,7 @@ void	frame_parser_filled(struct frame_parser *p, size_t n);
 /*
  * The next whole frame: 1 with *f and *payload (valid until the next
  * frame_parser_space), 0 when more bytes are needed, else as
- * frame_header_decode and frame_verify; then the stream is of no more use.
+ * frame_header_decode or -EBADMSG; then the stream is of no more use.
  */
 int	frame_parser_next(struct frame_parser *p, struct frame *f,
 	    const uint8_t **payload);

@@ -28,8 +28,9 @@
 
 /* --- list, show --------------------------------------------------------------------- */
 
-void
-control_persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
+/* How a persona looks from outside; the texts point into `p`. */
+static void
+persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 {
 	persona__control__persona_info__init(info);
 	info->name = p->rec.name;
@@ -60,7 +61,7 @@ send_chunk(struct control_request *req, struct persona **from, size_t n,
 	Persona__Control__Reply reply = PERSONA__CONTROL__REPLY__INIT;
 
 	for (size_t i = 0; i < n; i++) {
-		control_persona_info(from[i], &info[i]);
+		persona_info(from[i], &info[i]);
 		list[i] = &info[i];
 	}
 	reply.n_personas = n;

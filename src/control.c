@@ -38,7 +38,6 @@ struct control_connection {
 };
 
 struct control_request {
-	struct daemon			*daemon;
 	struct control_connection	*conn;	/* NULL: the client has left */
 	uid_t				uid;
 	gid_t				gid;
@@ -93,12 +92,6 @@ request_end(struct control_request *req)
 	if (req->conn != NULL)
 		req->conn->open = NULL;
 	free(req);
-}
-
-struct daemon *
-control_daemon(struct control_request *req)
-{
-	return req->daemon;
 }
 
 void
@@ -215,7 +208,6 @@ dispatch(struct control_connection *conn,
 		(void)shutdown(conn->fd, SHUT_RDWR);
 		return;
 	}
-	req->daemon = d;
 	req->conn = conn;
 	req->uid = conn->uid;
 	req->gid = conn->gid;
@@ -298,7 +290,7 @@ static void
 accept_cb(evutil_socket_t listen_fd, short what, void *arg)
 {
 	struct control *c = arg;
-	uint32_t uid, gid;
+	uint32_t uid = UINT32_MAX, gid = UINT32_MAX;	/* nobody */
 	int32_t pid;
 	int fd;
 

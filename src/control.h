@@ -24,8 +24,6 @@ void	control_close(struct control *c);
 
 /* --- for the handlers: every request is answered to its `done` --------------------- */
 
-struct daemon *control_daemon(struct control_request *req);
-
 /* Who asks. */
 void	control_credentials(struct control_request *req, uid_t *uid,
 	    gid_t *gid);
@@ -91,9 +89,5 @@ const struct control_command *control_command(
 
 /* The persona's name in a request that is about one. */
 const char	*control_persona_name(const Persona__Control__Request *req);
-
-/* How a persona looks from outside; the texts point into `p`. */
-void	control_persona_info(struct persona *p,
-	    Persona__Control__PersonaInfo *info);
 
 #endif

@@ -86,8 +86,9 @@ text_next(const char **s)
 	return cp;
 }
 
-unsigned int
-text_columns_of(uint32_t cp)
+/* Columns that a code point takes: 0 (combining), 1 or 2. */
+static unsigned int
+columns_of(uint32_t cp)
 {
 	if (WITHIN(cp, zero_wide))
 		return 0;
@@ -100,7 +101,7 @@ text_columns(const char *s)
 	unsigned int n = 0;
 
 	while (*s != '\0')
-		n += text_columns_of(text_next(&s));
+		n += columns_of(text_next(&s));
 	return n;
 }
 

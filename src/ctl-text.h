@@ -17,9 +17,6 @@
  */
 uint32_t text_next(const char **s);
 
-/* Columns that a code point takes: 0 (combining), 1 or 2. */
-unsigned int text_columns_of(uint32_t cp);
-
 /* Columns that a printable string takes. */
 unsigned int text_columns(const char *s);
 

@@ -16,9 +16,6 @@ struct registry {
 
 typedef void sql_row_fn(sqlite3_stmt *st, void *arg);
 
-/* The last call's failure as -errno, 0 when it did not fail. */
-int	sql_errno(struct registry *r);
-
 /*
  * One statement; `types` has a 't' (const char *) or an 'i' (uint64_t) for
  * each argument that follows. The number of rows changed, or -errno.

@@ -70,7 +70,8 @@ static const char schema[] =
     ") STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
 
-int
+/* The last call's failure as -errno, 0 when it did not fail. */
+static int
 sql_errno(struct registry *r)
 {
 	switch (sqlite3_errcode(r->db)) {

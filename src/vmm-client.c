@@ -270,19 +270,6 @@ vmm_load(struct vmm *v, int state_fd, uint32_t timeout_ms, vmm_done_fn *done,
 }
 
 int
-vmm_throttle(struct vmm *v, uint32_t percent, uint32_t timeout_ms,
-    vmm_done_fn *done, void *arg)
-{
-	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
-	Persona__Vmm__Throttle throttle = PERSONA__VMM__THROTTLE__INIT;
-
-	throttle.percent = percent;
-	req.what_case = FIELD(THROTTLE);
-	req.throttle = &throttle;
-	return vmm_request(v, &req, NULL, 0, timeout_ms, done, arg);
-}
-
-int
 vmm_stop(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done, void *arg)
 {
 	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;

@@ -60,8 +60,6 @@ int	vmm_save(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
 int	vmm_load(struct vmm *v, int state_fd, uint32_t timeout_ms,
 	    vmm_done_fn *done, void *arg);
-int	vmm_throttle(struct vmm *v, uint32_t percent, uint32_t timeout_ms,
-	    vmm_done_fn *done, void *arg);
 int	vmm_stop(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
 

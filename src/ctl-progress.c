@@ -181,13 +181,14 @@ append_share(char out[PROGRESS_LINE_MAX], const char *what, uint64_t pages,
 	*first = false;
 }
 
-/* "pages sent: zero 40%, known 5%, delta 10%, LZ4 30%, raw 15%" */
+/* "; of the pages 40% zero, 5% already there, 10% as differences ..." */
 static void
 append_savings(char out[PROGRESS_LINE_MAX],
     const Persona__Transfer__Savings *s)
 {
+	uint64_t packed = s->lz4_pages + s->zstd_pages;
 	uint64_t all = s->zero_pages + s->known_pages + s->delta_pages +
-	    s->lz4_pages + s->raw_pages + s->unchanged_pages;
+	    packed + s->raw_pages + s->unchanged_pages;
 	bool first = true;
 
 	if (all == 0)
@@ -197,7 +198,7 @@ append_savings(char out[PROGRESS_LINE_MAX],
 	append_share(out, "already there", s->known_pages, all, &first);
 	append_share(out, "unchanged", s->unchanged_pages, all, &first);
 	append_share(out, "as differences", s->delta_pages, all, &first);
-	append_share(out, "compressed", s->lz4_pages, all, &first);
+	append_share(out, "compressed", packed, all, &first);
 	append_share(out, "as they are", s->raw_pages, all, &first);
 }
 
@@ -243,6 +244,8 @@ savings_json(struct json *j, const Persona__Transfer__Savings *s)
 	json_u64(j, "delta_bytes", s->delta_bytes);
 	json_u64(j, "lz4_pages", s->lz4_pages);
 	json_u64(j, "lz4_bytes", s->lz4_bytes);
+	json_u64(j, "zstd_pages", s->zstd_pages);
+	json_u64(j, "zstd_bytes", s->zstd_bytes);
 	json_u64(j, "raw_pages", s->raw_pages);
 	json_end(j);
 }

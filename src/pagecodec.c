@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Zero pages, deltas and LZ4: the codecs below the page records. The one place
- * that knows LZ4; knows no guest, no digest, no record.
+ * Zero pages, deltas, LZ4 and zstd: the codecs below the page records. The one
+ * place that knows those two; knows no guest, no digest, no record.
  */
 #include "pagecodec.h"
 
 #include <errno.h>
 #include <lz4.h>
-#include <lz4hc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
 
 #include "bytes.h"
 
@@ -20,8 +20,9 @@
 #define SAMPLES_DENSE	135u
 
 struct page_packer {
-	void	*fast;
-	void	*high;
+	void		*lz4;
+	ZSTD_CCtx	*zstd;
+	ZSTD_DCtx	*unzstd;
 };
 
 bool
@@ -129,7 +130,7 @@ page_delta_apply(uint8_t *page, const uint8_t *body, size_t len)
 	return 0;
 }
 
-/* --- LZ4 -------------------------------------------------------------------- */
+/* --- batches ---------------------------------------------------------------- */
 
 int
 page_packer_new(struct page_packer **pp)
@@ -138,9 +139,10 @@ page_packer_new(struct page_packer **pp)
 
 	if (p == NULL)
 		return -ENOMEM;
-	p->fast = malloc((size_t)LZ4_sizeofState());
-	p->high = malloc((size_t)LZ4_sizeofStateHC());
-	if (p->fast == NULL || p->high == NULL) {
+	p->lz4 = malloc((size_t)LZ4_sizeofState());
+	p->zstd = ZSTD_createCCtx();
+	p->unzstd = ZSTD_createDCtx();
+	if (p->lz4 == NULL || p->zstd == NULL || p->unzstd == NULL) {
 		page_packer_free(p);
 		return -ENOMEM;
 	}
@@ -153,41 +155,60 @@ page_packer_free(struct page_packer *p)
 {
 	if (p == NULL)
 		return;
-	free(p->fast);
-	free(p->high);
+	free(p->lz4);
+	ZSTD_freeCCtx(p->zstd);
+	ZSTD_freeDCtx(p->unzstd);
 	free(p);
+}
+
+enum page_form
+page_pack_form(int effort)
+{
+	return effort == PAGE_EFFORT_FAST ? PAGE_LZ4 : PAGE_ZSTD;
 }
 
 size_t
 page_pack_bound(size_t n_pages)
 {
-	return (size_t)LZ4_compressBound((int)(n_pages * PAGE_BYTES));
+	size_t lz4 = (size_t)LZ4_compressBound((int)(n_pages * PAGE_BYTES));
+	size_t zstd = ZSTD_compressBound(n_pages * PAGE_BYTES);
+
+	return lz4 > zstd ? lz4 : zstd;
 }
 
 size_t
 page_pack(struct page_packer *p, int effort, const uint8_t *pages,
     size_t n_pages, uint8_t *out, size_t room)
 {
-	const char *src = (const char *)pages;
-	int len = (int)(n_pages * PAGE_BYTES), n;
+	size_t len = n_pages * PAGE_BYTES, n;
 
-	if (effort == PAGE_EFFORT_FAST)
-		n = LZ4_compress_fast_extState(p->fast, src, (char *)out, len,
-		    (int)room, 1);
-	else
-		n = LZ4_compress_HC_extStateHC(p->high, src, (char *)out, len,
-		    (int)room, effort);
+	if (effort == PAGE_EFFORT_FAST) {
+		n = (size_t)LZ4_compress_fast_extState(p->lz4,
+		    (const char *)pages, (char *)out, (int)len, (int)room, 1);
+	} else {
+		n = ZSTD_compressCCtx(p->zstd, out, room, pages, len, effort);
+		if (ZSTD_isError(n))
+			return 0;
+	}
 	/* Less than a thirty-second saved is not worth unpacking. */
-	return n <= 0 || n > len - len / 32 ? 0 : (size_t)n;
+	return n > len - len / 32 ? 0 : n;
 }
 
 int
-page_unpack(const uint8_t *packed, size_t len, uint8_t *pages, size_t n_pages)
+page_unpack(struct page_packer *p, enum page_form form, const uint8_t *packed,
+    size_t len, uint8_t *pages, size_t n_pages)
 {
-	int want = (int)(n_pages * PAGE_BYTES);
+	size_t want = n_pages * PAGE_BYTES, n;
+	int lz4;
 
 	if (len > FRAME_PAYLOAD_MAX || n_pages > PAGE_BATCH_MAX)
 		return -EPROTO;
-	return LZ4_decompress_safe((const char *)packed, (char *)pages,
-	    (int)len, want) == want ? 0 : -EPROTO;
+	if (form == PAGE_ZSTD) {
+		/* Writes within `want` and allocates nothing, whatever it reads. */
+		n = ZSTD_decompressDCtx(p->unzstd, pages, want, packed, len);
+		return n == want ? 0 : -EPROTO;
+	}
+	lz4 = LZ4_decompress_safe((const char *)packed, (char *)pages,
+	    (int)len, (int)want);
+	return lz4 >= 0 && (size_t)lz4 == want ? 0 : -EPROTO;
 }

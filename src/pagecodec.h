@@ -9,6 +9,7 @@
  *	DELTA	pfn, base (8 bytes), len, body	changes to what the target has
  *	LZ4	count, count x gap, len, body	count pages in one LZ4 block
  *	RAW	pfn, count, count x 4096 bytes
+ *	ZSTD	as LZ4, with one zstd frame
  * `base` is the start of the digest of what the target must have there; `gap`
  * is the distance to the page before it less one (the first counts from 0).
  * A delta body is a row of (skip, len, len bytes): new bytes, not differences.
@@ -30,9 +31,10 @@ enum page_form {
 	PAGE_DELTA = 3,
 	PAGE_LZ4 = 4,
 	PAGE_RAW = 5,
+	PAGE_ZSTD = 6,
 };
 
-#define PAGE_BATCH_MAX		32u	/* pages of one LZ4 block */
+#define PAGE_BATCH_MAX		32u	/* pages packed together */
 #define PAGE_BASE_BYTES		8u
 #define PAGE_DELTA_MAX		1024u	/* beyond this LZ4 does as well */
 
@@ -54,15 +56,22 @@ size_t	page_delta_encode(const uint8_t *base, const uint8_t *page,
 /* Apply such a body in place. 0, or -EPROTO with the page half done. */
 int	page_delta_apply(uint8_t *page, const uint8_t *body, size_t len);
 
-/* How hard to try: 0 is LZ4, 2..12 are LZ4-HC's levels. */
+/*
+ * How hard to try: 0 is LZ4, the others are zstd's levels. Both save more than
+ * LZ4-HC does at several times its pace.
+ */
 #define PAGE_EFFORT_FAST	0
-#define PAGE_EFFORT_MORE	3
-#define PAGE_EFFORT_MOST	5	/* 9 saves 1 % more at half the pace */
+#define PAGE_EFFORT_MORE	1
+#define PAGE_EFFORT_MOST	3
 
+/* Contexts of the codecs, for packing and unpacking alike. 0 or -ENOMEM. */
 struct page_packer;
 
 int	page_packer_new(struct page_packer **pp);
 void	page_packer_free(struct page_packer *p);
+
+/* The form that an effort yields: PAGE_LZ4 or PAGE_ZSTD. */
+enum page_form page_pack_form(int effort);
 
 /* Room that page_pack() may need for n_pages. */
 size_t	page_pack_bound(size_t n_pages);
@@ -71,8 +80,8 @@ size_t	page_pack_bound(size_t n_pages);
 size_t	page_pack(struct page_packer *p, int effort, const uint8_t *pages,
 	    size_t n_pages, uint8_t *out, size_t room);
 
-/* Exactly n_pages pages must come out. 0 or -EPROTO. */
-int	page_unpack(const uint8_t *packed, size_t len, uint8_t *pages,
-	    size_t n_pages);
+/* Exactly n_pages pages must come out of this form. 0 or -EPROTO. */
+int	page_unpack(struct page_packer *p, enum page_form form,
+	    const uint8_t *packed, size_t len, uint8_t *pages, size_t n_pages);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Applies page records to memory. Trusts no number in them: page numbers, counts
- * and lengths are checked before use, and LZ4 writes into a scratch of ours.
+ * and lengths are checked before use, and what is unpacked goes to a scratch of ours.
  */
 #include "pagedecode.h"
 
@@ -17,6 +17,7 @@
 struct decoder {
 	struct region		*region;
 	struct digest_tree	*tree;
+	struct page_packer	*packer;
 	uint64_t		pages;
 	uint64_t		zeroes_left;	/* of this payload */
 	uint8_t			scratch[PAGE_BATCH_MAX * PAGE_BYTES];
@@ -30,6 +31,10 @@ decoder_new(struct decoder **dp, struct region *region,
 
 	if (d == NULL)
 		return -ENOMEM;
+	if (page_packer_new(&d->packer) < 0) {
+		free(d);
+		return -ENOMEM;
+	}
 	d->region = region;
 	d->tree = tree;
 	*dp = d;
@@ -39,6 +44,9 @@ decoder_new(struct decoder **dp, struct region *region,
 void
 decoder_free(struct decoder *d)
 {
+	if (d == NULL)
+		return;
+	page_packer_free(d->packer);
 	free(d);
 }
 
@@ -123,7 +131,7 @@ apply_delta(struct decoder *d, struct bytes_in *in)
 }
 
 static int
-apply_lz4(struct decoder *d, struct bytes_in *in)
+apply_packed(struct decoder *d, enum page_form form, struct bytes_in *in)
 {
 	uint32_t count = bytes_take_varint(in), pfns[PAGE_BATCH_MAX], len;
 	const uint8_t *packed;
@@ -143,11 +151,24 @@ apply_lz4(struct decoder *d, struct bytes_in *in)
 	len = bytes_take_varint(in);
 	if ((packed = bytes_take(in, len)) == NULL)
 		return -EPROTO;
-	if ((r = page_unpack(packed, len, d->scratch, count)) < 0)
+	if ((r = page_unpack(d->packer, form, packed, len, d->scratch,
+	    count)) < 0)
 		return r;
 	for (uint32_t i = 0; i < count; i++)
 		write_page(d, pfns[i], d->scratch + i * (size_t)PAGE_BYTES);
 	return 0;
+}
+
+static int
+apply_lz4(struct decoder *d, struct bytes_in *in)
+{
+	return apply_packed(d, PAGE_LZ4, in);
+}
+
+static int
+apply_zstd(struct decoder *d, struct bytes_in *in)
+{
+	return apply_packed(d, PAGE_ZSTD, in);
 }
 
 static int
@@ -176,6 +197,7 @@ decoder_apply(struct decoder *d, const uint8_t *payload, size_t len)
 		[PAGE_DELTA] = apply_delta,
 		[PAGE_LZ4] = apply_lz4,
 		[PAGE_RAW] = apply_raw,
+		[PAGE_ZSTD] = apply_zstd,
 	};
 	struct bytes_in in = { .at = payload, .end = payload + len };
 	int r = 0;

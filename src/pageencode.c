@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Chooses the cheapest form for each page and builds frame payloads. Knows no
- * guest, no rounds, no stream; LZ4 and deltas are pagecodec.c's.
+ * guest, no rounds, no stream; LZ4, zstd and deltas are pagecodec.c's.
  *
- * A payload has two halves: large records (LZ4, RAW), then small ones (ZERO,
+ * A payload has two halves: large records (LZ4, ZSTD, RAW), then small ones (ZERO,
  * KNOWN, DELTA) in the order of their coming. Large ones never look at another
  * page, so only two things can go wrong, and both are watched for: a KNOWN whose
  * source still waits in the batch (then the batch goes first, `batch_wanted`),
@@ -288,11 +288,12 @@ put_raw(struct encoder *e, uint32_t pfn, const uint8_t *page)
 }
 
 static void
-put_packed(struct encoder *e, const uint8_t *packed, size_t len)
+put_packed(struct encoder *e, enum page_form form, const uint8_t *packed,
+    size_t len)
 {
 	uint32_t next = 0;
 
-	e->large[e->large_len++] = PAGE_LZ4;
+	e->large[e->large_len++] = (uint8_t)form;
 	large_u(e, e->batch_n);
 	for (size_t i = 0; i < e->batch_n; i++) {
 		large_u(e, e->batch_pfn[i] - next);
@@ -301,8 +302,13 @@ put_packed(struct encoder *e, const uint8_t *packed, size_t len)
 	large_u(e, len);
 	memmove(e->large + e->large_len, packed, len);
 	e->large_len += len;
-	e->savings.lz4_pages += e->batch_n;
-	e->savings.lz4_bytes += len;
+	if (form == PAGE_LZ4) {
+		e->savings.lz4_pages += e->batch_n;
+		e->savings.lz4_bytes += len;
+	} else {
+		e->savings.zstd_pages += e->batch_n;
+		e->savings.zstd_bytes += len;
+	}
 }
 
 static int
@@ -337,7 +343,7 @@ batch_close(struct encoder *e)
 	    page_pack_bound(e->batch_n));
 	e->raw_at = 0;
 	if (n > 0)
-		put_packed(e, packed, n);
+		put_packed(e, page_pack_form(e->effort), packed, n);
 	else
 		for (size_t i = 0; i < e->batch_n; i++)
 			put_raw(e, e->batch_pfn[i], e->batch + i * PAGE_BYTES);

@@ -20,6 +20,7 @@ struct page_savings {
 	uint64_t	known_pages;
 	uint64_t	delta_pages, delta_bytes;
 	uint64_t	lz4_pages, lz4_bytes;
+	uint64_t	zstd_pages, zstd_bytes;
 	uint64_t	raw_pages;
 	uint64_t	unchanged_pages;	/* the target had just that */
 };

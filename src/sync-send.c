@@ -12,6 +12,7 @@
 
 #include "bounds.h"
 #include "bundle.h"
+#include "effort.h"
 #include "log.h"
 #include "pagecodec.h"
 #include "reason.h"
@@ -31,10 +32,7 @@
 #define GOODBYE_NS		(500 * MS)	/* for last words to leave */
 #define DRAINED_NS		(2 * MS)	/* of the link's time, at most */
 #define FINISH_MS		150u		/* from the stop to the end */
-/* Faster links than these (bytes a second) leave no time for more effort. */
-#define FAST_LINK		((uint64_t)80 << 20)
 #define RATE_GUESS		((uint64_t)4 << 20)	/* too little was sent */
-#define MEDIUM_LINK		((uint64_t)40 << 20)
 
 struct sync_send {
 	const struct sync_send_ops *ops;
@@ -43,6 +41,7 @@ struct sync_send {
 	struct bundle		*bundle;
 	struct rounds		*rounds;
 	struct policy		policy;
+	struct effort		effort;
 	char			name[PERSONA_NAME_MAX + 1];
 	uint64_t		ram_pages;
 	uint64_t		tenure;		/* the one it will have */
@@ -196,20 +195,12 @@ next_round(struct sync_send *s)
 	say_round(s);
 }
 
-/* Compress as hard as the full queue before the link leaves time for. */
 static void
 choose_effort(struct sync_send *s)
 {
-	uint64_t rate = bundle_rate(s->bundle);
-	size_t limit = bundle_inflight_limit(s->bundle);
-	size_t queued = bundle_unacked(s->bundle);
-	int effort = PAGE_EFFORT_FAST;
-
-	if (rate > 0 && rate < MEDIUM_LINK && queued > limit / 4 * 3)
-		effort = PAGE_EFFORT_MOST;
-	else if (rate > 0 && rate < FAST_LINK && queued > limit / 2)
-		effort = PAGE_EFFORT_MORE;
-	rounds_set_effort(s->rounds, effort);
+	rounds_set_effort(s->rounds, effort_choose(&s->effort,
+	    bundle_rate(s->bundle), bundle_unacked(s->bundle),
+	    bundle_inflight_limit(s->bundle)));
 }
 
 /* Encode and send while there is room; false when there is nothing to do. */
@@ -556,6 +547,7 @@ sync_send_new(struct sync_send **sp, const struct sync_send_config *cfg,
 	s->ram_pages = cfg->persona->ram_bytes / PAGE_BYTES;
 	s->tenure = cfg->persona->tenure + 1;
 	snprintf(s->name, sizeof(s->name), "%s", cfg->persona->name);
+	effort_init(&s->effort);
 	policy_init(&s->policy, cfg->blackout_budget_ms * MS,
 	    cfg->allow_throttle);
 	if ((r = pack_offer(s, cfg->persona)) < 0 ||

@@ -90,6 +90,8 @@ keep_savings(Persona__Transfer__Savings *to, const struct page_savings *from)
 	PUT(to, delta_bytes, from->delta_bytes);
 	PUT(to, lz4_pages, from->lz4_pages);
 	PUT(to, lz4_bytes, from->lz4_bytes);
+	PUT(to, zstd_pages, from->zstd_pages);
+	PUT(to, zstd_bytes, from->zstd_bytes);
 	PUT(to, raw_pages, from->raw_pages);
 	PUT(to, unchanged_pages, from->unchanged_pages);
 }

@@ -178,7 +178,7 @@ every_form_comes_out_as_it_went_in(void)
 		}
 		s = encoder_savings(e.encoder);
 		CU_ASSERT(s->zero_pages > 0 && s->known_pages > 0);
-		CU_ASSERT(s->lz4_pages > 0);
+		CU_ASSERT(s->lz4_pages > 0 && s->zstd_pages > 0);
 		CU_ASSERT(s->delta_pages > 0 || shadows[k] < PAGES);
 		CU_ASSERT(s->raw_pages > 0 && s->unchanged_pages > 0);
 		ends_close(&e);
@@ -216,7 +216,7 @@ lies_are_refused(void)
 		size_t	len;
 	} lies[] = {
 		{ { 0 }, 1 },				/* no such form */
-		{ { 6 }, 1 },
+		{ { 7 }, 1 },
 		{ { PAGE_ZERO }, 1 },			/* cut short */
 		{ { PAGE_ZERO, 0, 0xff, 0xff, 0x7f }, 5 },	/* too many */
 		{ { PAGE_ZERO, 0xff, 0xff, 0xff, 0xff, 0xff, 1 }, 7 },
@@ -230,6 +230,9 @@ lies_are_refused(void)
 		{ { PAGE_LZ4, 1, 0xff, 0x7f, 1, 0 }, 5 },
 		{ { PAGE_LZ4, 1, 0, 100, 1 }, 5 },	/* beyond the payload */
 		{ { PAGE_LZ4, 1, 0, 4, 0xf0, 0xff, 0xff, 0xff }, 8 },
+		{ { PAGE_ZSTD, 1, 0, 4, 0x28, 0xb5, 0x2f, 0xfd }, 8 },
+		{ { PAGE_ZSTD, 1, 0, 9, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 2, 0x11,
+		    0, 0, }, 13 },	/* two bytes, not a page */
 		{ { PAGE_RAW, 0, 1, 1, 2, 3 }, 6 },
 		{ { PAGE_RAW, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 1 }, 8 },
 	};

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* When to stop the guest: rounds that shrink go on, others end one way or other. */
+/*
+ * When to stop the guest: rounds that shrink go on, others end one way or other.
+ * And how hard to compress on the way.
+ */
+#include "effort.h"
+#include "pagecodec.h"
 #include "sync-policy.h"
 #include "unit.h"
 
@@ -168,6 +173,35 @@ long_round_trips_are_not_the_guests_fault(void)
 	CU_ASSERT(p.throttle > 0);
 }
 
+static void
+effort_follows_the_queue(void)
+{
+	const size_t limit = 1 << 20;
+	struct effort e;
+
+	effort_init(&e);
+	/* Before anything is known, and on an ordinary link: zstd. */
+	CU_ASSERT_EQUAL(effort_choose(&e, 0, 0, limit), PAGE_EFFORT_MORE);
+	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, limit, limit),
+	    PAGE_EFFORT_MORE);
+	/* There is time to try harder, or none to try at all. */
+	CU_ASSERT_EQUAL(effort_choose(&e, 2 * MB, limit, limit),
+	    PAGE_EFFORT_MOST);
+	CU_ASSERT_EQUAL(effort_choose(&e, 200 * MB, limit, limit),
+	    PAGE_EFFORT_FAST);
+	/* One empty queue is a moment, a row of them says who is slow. */
+	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, 0, limit),
+	    PAGE_EFFORT_MORE);
+	for (int i = 0; i < 300; i++)
+		(void)effort_choose(&e, 25 * MB, limit / 50, limit);
+	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, 0, limit),
+	    PAGE_EFFORT_FAST);
+	for (int i = 0; i < 300; i++)
+		(void)effort_choose(&e, 25 * MB, limit * 2, limit);
+	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, limit, limit),
+	    PAGE_EFFORT_MORE);
+}
+
 int
 main(void)
 {
@@ -182,6 +216,7 @@ main(void)
 		{ "long round trips are not the guest's fault",
 		    long_round_trips_are_not_the_guests_fault },
 		{ "it ends whatever the figures", it_ends_whatever_the_figures },
+		{ "the effort follows the queue", effort_follows_the_queue },
 		{ "a larger budget stops no later", larger_budget_stops_earlier },
 	};
 

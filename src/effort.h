@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How hard to compress: as hard as the link leaves time for, and no harder than
+ * the processor keeps up with. Pure arithmetic; knows no codec's inside.
+ */
+#ifndef EFFORT_H
+#define EFFORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct effort {
+	unsigned int	fill;	/* of the queue, in 1/65536, smoothed */
+};
+
+void	effort_init(struct effort *e);
+
+/*
+ * The PAGE_EFFORT_* for what is encoded next. `rate` is the goodput in bytes a
+ * second, 0 when not known; `queued` of `limit` bytes are under way: a queue
+ * that keeps running dry says that it is not the link which holds things up.
+ */
+int	effort_choose(struct effort *e, uint64_t rate, size_t queued,
+	    size_t limit);
+
+#endif

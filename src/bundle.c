@@ -590,6 +590,12 @@ bundle_set_cap(struct bundle *b, uint64_t cap)
 	flow_set_cap(&b->flow, now_ns(b), cap);
 }
 
+void
+bundle_set_queue(struct bundle *b, uint64_t queue_ns)
+{
+	flow_set_queue(&b->flow, queue_ns);
+}
+
 uint64_t
 bundle_rate(const struct bundle *b)
 {

@@ -73,6 +73,9 @@ void	bundle_tick(struct bundle *b);
 /* Bytes a second; 0 for none. */
 void	bundle_set_cap(struct bundle *b, uint64_t cap);
 
+/* flow_set_queue(): how long a queue bundle_room() lets grow. */
+void	bundle_set_queue(struct bundle *b, uint64_t queue_ns);
+
 /* Measured goodput in bytes a second, 0 when not known yet. */
 uint64_t bundle_rate(const struct bundle *b);
 /* The shortest round trip seen, 0 when none yet. */

@@ -9,8 +9,6 @@
 
 /* Long enough to even out bursts of a shaped link, short enough to follow it. */
 #define WINDOW_NS	40000000ULL
-/* What may wait in queues beyond one round trip: it is in the blackout's way. */
-#define QUEUE_NS	25000000ULL
 #define RTT_GUESS_NS	20000000ULL
 /* Tokens may pile up for this long while there is nothing to send. */
 #define BURST_NS	20000000ULL
@@ -20,8 +18,15 @@ void
 flow_init(struct flow *f, uint64_t now_ns)
 {
 	memset(f, 0, sizeof(*f));
+	f->queue_ns = FLOW_QUEUE_SHORT_NS;
 	f->window_ns = now_ns;
 	f->window_idle = true;
+}
+
+void
+flow_set_queue(struct flow *f, uint64_t queue_ns)
+{
+	f->queue_ns = queue_ns;
 }
 
 static void
@@ -77,7 +82,7 @@ flow_inflight_limit(const struct flow *f)
 	if (f->rate == 0)
 		return 4 * FLOW_INFLIGHT_MIN;
 	/* A quarter more than the trip, so that a faster link shows itself. */
-	limit = f->rate / 1000 * ((rtt + rtt / 4 + QUEUE_NS) / 1000) / 1000;
+	limit = f->rate / 1000 * ((rtt + rtt / 4 + f->queue_ns) / 1000) / 1000;
 	if (limit < FLOW_INFLIGHT_MIN)
 		return FLOW_INFLIGHT_MIN;
 	return limit > FLOW_INFLIGHT_MAX ? FLOW_INFLIGHT_MAX : (size_t)limit;

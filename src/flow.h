@@ -16,6 +16,7 @@
 #define FLOW_INFLIGHT_MAX	((size_t)16 << 20)
 
 struct flow {
+	uint64_t	queue_ns;	/* of the link's time, beyond a trip */
 	uint64_t	rate;		/* bytes a second; 0: not known yet */
 	uint64_t	rtt_min_ns;	/* smallest seen; 0: not known yet */
 	uint64_t	rtt_ns;		/* the latest */
@@ -37,6 +38,15 @@ void	flow_acked(struct flow *f, uint64_t now_ns, size_t bytes,
 void	flow_idle(struct flow *f);
 
 void	flow_rtt(struct flow *f, uint64_t rtt_ns);
+
+/*
+ * How long what is under way may wait in queues. Long rides out the moments when
+ * nobody reads; short is what a last stop wants before it. At
+ * first short.
+ */
+#define FLOW_QUEUE_SHORT_NS	25000000ULL
+#define FLOW_QUEUE_LONG_NS	120000000ULL
+void	flow_set_queue(struct flow *f, uint64_t queue_ns);
 
 /* Most bytes that may be unacknowledged at once. */
 size_t	flow_inflight_limit(const struct flow *f);

@@ -13,6 +13,7 @@
 #include "bounds.h"
 #include "bundle.h"
 #include "effort.h"
+#include "flow.h"
 #include "log.h"
 #include "pagecodec.h"
 #include "reason.h"
@@ -155,6 +156,8 @@ begin_copy(struct sync_send *s)
 	enter(s, SYNC_COPY);
 	s->round_ns = now_ns(s);
 	s->guess_bytes = rounds_guess_bytes(s->rounds);
+	/* No stop is near while all of memory is on its way. */
+	bundle_set_queue(s->bundle, FLOW_QUEUE_LONG_NS);
 	say_round(s);
 	s->ops->again(s->arg);
 }
@@ -191,6 +194,7 @@ next_round(struct sync_send *s)
 	s->last_live = verdict == POLICY_STOP;
 	s->round_over = false;
 	s->round_ns = now;
+	bundle_set_queue(s->bundle, FLOW_QUEUE_SHORT_NS);
 	rounds_begin(s->rounds);
 	say_round(s);
 }

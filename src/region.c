@@ -51,7 +51,9 @@ region_unmap(struct region *r)
 void
 region_forget_holes(struct region *r)
 {
-	r->extent_end = r->extent_first;
+	/* Data stays data: finding its end again costs a look at each page. */
+	if (r->extent_is_hole)
+		r->extent_end = r->extent_first;
 }
 
 /* Ask where the data around this page begins or ends. */

@@ -134,7 +134,8 @@ next_page(struct rounds *r)
 static int
 encode_page(struct rounds *r, uint64_t pfn)
 {
-	if (region_is_hole(r->region, pfn))
+	/* What was dirtied was written, so later rounds hold no hole. */
+	if (r->number == 1 && region_is_hole(r->region, pfn))
 		return encoder_add_zero(r->encoder, pfn);
 	return encoder_add(r->encoder, pfn, region_page(r->region, pfn));
 }

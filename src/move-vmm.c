@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a move asks of the guest's persona-vmm: its memory for the worker, its
+ * pause and its state, and that it runs on. Does not know why, nor what comes of
+ * the answers: they are events for the handover.
+ */
+#include "move-priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "guest.h"
+#include "log.h"
+
+#define VMM_TIMEOUT_MS	5000	/* pause, save, attach: milliseconds if well */
+
+/* --- a question that may outlive the move --------------------------------- */
+
+/*
+ * An answer may come when the move is gone: the question holds the persona's id
+ * and the attempt, and finds the move again only if it is still the one.
+ */
+struct question {
+	struct daemon	*daemon;
+	char		id[PERSONA_ID_LEN + 1];
+	uint64_t	attempt;
+};
+
+static struct question *
+ask(const struct move *m)
+{
+	struct question *q = calloc(1, sizeof(*q));
+
+	if (q == NULL)
+		return NULL;
+	q->daemon = m->daemon;
+	q->attempt = m->handover.attempt;
+	memcpy(q->id, m->persona->rec.id, sizeof(q->id));
+	return q;
+}
+
+static struct move *
+answered(struct question *q)
+{
+	struct persona *p = persona_by_id(q->daemon, q->id);
+	uint64_t attempt = q->attempt;
+	struct move *m;
+
+	free(q);
+	if (p == NULL || p->hook == NULL || p->hook->incoming)
+		return NULL;
+	m = move_from_hook(p->hook);
+	return m->handover.attempt == attempt ? m : NULL;
+}
+
+/* --- stop, or run on ------------------------------------------------------ */
+
+static void
+saved(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
+    struct ipc_msg *msg)
+{
+	struct move *m = answered(arg);
+
+	if (m == NULL)
+		return;
+	if (r == 0 && (reply->result_case != PERSONA__VMM__REPLY__RESULT_SAVE ||
+	    reply->save->bytes == 0 || reply->save->bytes > STATE_BLOB_MAX ||
+	    (m->state_fd = ipc_take_fd(msg, 0)) < 0)) {
+		r = -EPROTO;
+		why = "persona-vmm gave no machine state";
+	}
+	if (r < 0) {
+		snprintf(m->why, sizeof(m->why), "%s", why);
+		move_happen(m, HANDOVER_PARK_FAILED, 0, 0);
+		return;
+	}
+	m->state_bytes = reply->save->bytes;
+	move_happen(m, HANDOVER_PARKED, 0, 0);
+}
+
+static void
+paused(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
+    struct ipc_msg *msg)
+{
+	struct move *m = answered(arg);
+	struct question *q;
+
+	(void)reply;
+	(void)msg;
+	if (m == NULL)
+		return;
+	if (r == 0) {
+		r = -ENOMEM;
+		if ((q = ask(m)) != NULL && (r = vmm_save(guest_vmm(
+		    m->persona->guest), VMM_TIMEOUT_MS, saved, q)) < 0)
+			free(q);
+	}
+	if (r < 0) {
+		snprintf(m->why, sizeof(m->why), "%s", why);
+		move_happen(m, HANDOVER_PARK_FAILED, 0, 0);
+	}
+}
+
+void
+move_park(struct move *m)
+{
+	struct vmm *v = guest_vmm(m->persona->guest);
+	struct question *q = ask(m);
+	int r = -ESHUTDOWN;
+
+	/* From here the blackout counts: the guest stops a little later. */
+	m->stopped_at_ns = daemon_now_ns();
+	if (q != NULL && v != NULL)
+		r = vmm_pause(v, VMM_TIMEOUT_MS, paused, q);
+	if (r < 0) {
+		free(q);
+		move_step(m, HANDOVER_PARK_FAILED, 0, 0);
+	}
+}
+
+static void
+resumed(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
+    struct ipc_msg *msg)
+{
+	struct question *q = arg;
+	struct persona *p = persona_by_id(q->daemon, q->id);
+
+	(void)reply;
+	(void)msg;
+	free(q);
+	if (p == NULL || r == 0)
+		return;
+	p->paused = true;
+	log_err("persona %s: cannot be resumed after a failed move: %s",
+	    p->rec.name, why);
+}
+
+void
+move_run_on(struct move *m)
+{
+	struct vmm *v = guest_vmm(m->persona->guest);
+	struct question *q = ask(m);
+
+	if (q == NULL || v == NULL ||
+	    vmm_resume(v, 0, VMM_TIMEOUT_MS, resumed, q) < 0) {
+		free(q);
+		log_err("persona %s: cannot be resumed after a failed move",
+		    m->persona->rec.name);
+		return;
+	}
+	log_info("persona %s: runs on here", m->persona->rec.name);
+}
+
+/* --- guest memory for the worker ------------------------------------------ */
+
+/* The same memory, but nobody can write through this descriptor. */
+static int
+read_only(int fd)
+{
+	char path[32];
+	int ro;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ro = open(path, O_RDONLY | O_CLOEXEC);
+	return ro < 0 ? -errno : ro;
+}
+
+static void
+attached(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
+    struct ipc_msg *msg)
+{
+	Persona__Transfer__TransferMessage t =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__SendMemory memory =
+	    PERSONA__TRANSFER__SEND_MEMORY__INIT;
+	struct move *m = answered(arg);
+	int fds[3];
+
+	(void)reply;
+	(void)msg;
+	if (m == NULL || m->handover.state != HANDOVER_COPYING)
+		return;
+	if (r == 0 && (fds[0] = read_only(guest_ram_fd(
+	    m->persona->guest))) >= 0) {
+		fds[1] = m->transfer_fd;
+		fds[2] = m->dirty_fd;
+		t.kind_case = KIND(SEND_MEMORY);
+		t.send_memory = &memory;
+		syncproc_send(m->sync, m->handover.attempt, &t, fds, 3);
+		close(fds[0]);
+		move_close_fd(&m->transfer_fd);
+		return;
+	}
+	snprintf(m->why, sizeof(m->why), "%s", r < 0 ? why :
+	    "the guest's memory cannot be shared");
+	move_happen(m, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
+}
+
+static int
+make_dirty_bitmap(uint64_t ram_bytes, int *fdp)
+{
+	uint64_t words = (ram_bytes / PAGE_BYTES + 63) / 64;
+	int fd = memfd_create("persona-dirty", MFD_CLOEXEC |
+	    MFD_ALLOW_SEALING), r;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)(words * 8)) < 0 || fcntl(fd, F_ADD_SEALS,
+	    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	*fdp = fd;
+	return 0;
+}
+
+/* The peer has proven its key: now, and not before, memory is shown. */
+void
+move_give_memory(struct move *m)
+{
+	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
+	Persona__Vmm__TransferAttach attach =
+	    PERSONA__VMM__TRANSFER_ATTACH__INIT;
+	struct vmm *v = guest_vmm(m->persona->guest);
+	struct question *q = ask(m);
+	int sv[2] = { -1, -1 }, fds[2], r = -ESHUTDOWN;
+
+	if (m->memory_given || q == NULL || v == NULL)
+		goto out;
+	m->memory_given = true;
+	if ((r = make_dirty_bitmap(m->persona->rec.ram_bytes,
+	    &m->dirty_fd)) < 0 || (r = ipc_pair(sv)) < 0)
+		goto out;
+	m->transfer_fd = sv[0];
+	fds[0] = sv[1];
+	fds[1] = m->dirty_fd;
+	req.what_case = PERSONA__VMM__REQUEST__WHAT_TRANSFER;
+	req.transfer = &attach;
+	if ((r = vmm_request(v, &req, fds, 2, VMM_TIMEOUT_MS, attached,
+	    q)) == 0)
+		q = NULL;
+out:
+	move_close_fd(&sv[1]);
+	free(q);
+	if (r < 0)
+		move_happen(m, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
+}

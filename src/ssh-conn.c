@@ -216,6 +216,12 @@ step_open(struct ssh_conn *c, const char **why)
 	return 0;
 }
 
+/*
+ * 1 when it runs. libssh2 reads one packet at a time and fails with -1 when that
+ * is another channel's answer: then that one waits in its queue, and ours, which
+ * nobody can ask for any more, will lie there. 0: ours was not heard. A gate that
+ * did not start ends its channel, so nothing is missed.
+ */
 static int
 start_gate(struct ssh_conn *c, unsigned int i)
 {
@@ -226,7 +232,9 @@ start_gate(struct ssh_conn *c, unsigned int i)
 		return r;
 	r = libssh2_channel_process_startup(c->channel[i]->chan, "exec", 4,
 	    command, (unsigned int)strlen(command));
-	return r == 0 ? 0 : ssh_errno(r);
+	if (r == LIBSSH2_ERROR_SOCKET_NONE)
+		return 0;
+	return r == 0 ? 1 : ssh_errno(r);
 }
 
 /*
@@ -236,22 +244,27 @@ start_gate(struct ssh_conn *c, unsigned int i)
 static int
 step_start(struct ssh_conn *c, const char **why)
 {
-	bool waiting = false;
+	bool waiting, queued;
 
 	*why = "the peer starts no gate";
-	for (unsigned int i = 0; i < c->n_channels; i++) {
-		int r;
+	do {
+		waiting = queued = false;
+		for (unsigned int i = 0; i < c->n_channels; i++) {
+			int r;
 
-		if (c->channel[i]->started)
-			continue;
-		r = start_gate(c, i);
-		if (r == -EAGAIN && ssh_must_repeat(c))
-			return r;
-		if (r < 0 && r != -EAGAIN)
-			return r;
-		waiting |= r == -EAGAIN;
-		c->channel[i]->started = r == 0;
-	}
+			if (c->channel[i]->started)
+				continue;
+			r = start_gate(c, i);
+			if (r == -EAGAIN && ssh_must_repeat(c))
+				return r;
+			if (r < 0 && r != -EAGAIN)
+				return r;
+			waiting |= r == -EAGAIN;
+			/* The socket says nothing of what is in the queue. */
+			queued |= r == 0;
+			c->channel[i]->started = r >= 0;
+		}
+	} while (waiting && queued);
 	return waiting ? -EAGAIN : 0;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gate-command.h"
 #include "log.h"
 #include "reason.h"
 #include "region.h"
@@ -262,6 +263,17 @@ connected_cb(void *arg, int r, const char *why, struct stream **streams,
 	peer_proven(s);
 }
 
+/*
+ * Streams of a connection that came to nothing may have reached the target: those
+ * of the next are not of the same transfer.
+ */
+static void
+attempt_id(char id[GATE_TRANSFER_LEN + 1], const char *transfer, size_t n)
+{
+	snprintf(id, GATE_TRANSFER_LEN + 1, "%02x%s", (unsigned int)n & 0xff,
+	    gate_transfer_valid(transfer) ? transfer + 2 : "");
+}
+
 /* Begin with the next address; when there is none, it is over. */
 static void
 try_next(struct sender *s)
@@ -271,6 +283,7 @@ try_next(struct sender *s)
 	while (s->address < p->n_addresses) {
 		const Persona__Transfer__Address *a =
 		    p->addresses[s->address++];
+		char id[GATE_TRANSFER_LEN + 1];
 		struct ssh_config cfg = {
 			.host = a->host,
 			.port = (uint16_t)a->port,
@@ -278,11 +291,14 @@ try_next(struct sender *s)
 			.own_key = p->own_key,
 			.private_pem = s->key,
 			.private_len = s->key_len,
-			.transfer_id = p->transfer_id,
+			.transfer_id = id,
 			.channels = p->has_channels ?
 			    p->channels : CHANNELS_DEFAULT,
 		};
-		int r = a->port == 0 || a->port > UINT16_MAX ? -EINVAL :
+		int r;
+
+		attempt_id(id, p->transfer_id, s->address);
+		r = a->port == 0 || a->port > UINT16_MAX ? -EINVAL :
 		    ssh_connect(&s->conn, s->w->base, &cfg, connected_cb, s);
 
 		if (r == 0)

@@ -274,7 +274,7 @@ check_one_owner(const struct world *w)
 		    w->src.record == D_STOPPED);
 }
 
-/* What a restart makes of the record (persona-find.c, arrival.c). */
+/* What a restart makes of the record (persona-find.c, arrival-restore.c). */
 static void
 restart(struct world *w, struct side *s)
 {

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A persona is offered: its place here is made ready, or the peer hears why not.
+ * Knows what must give way to it (older attempts, a release nobody confirmed);
+ * what may come at all is arrival-check.c's.
+ */
+#include "arrival-priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arrival-check.h"
+#include "daemon.h"
+#include "guest.h"
+#include "log.h"
+#include "report.h"
+
+/* --- the answer ----------------------------------------------------------- */
+
+static void
+send_accept(struct arrival *a)
+{
+	Persona__Transfer__TransferMessage t =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__Accept accept = PERSONA__TRANSFER__ACCEPT__INIT;
+	int fd = guest_ram_fd(a->guest);
+
+	t.kind_case = KIND(ACCEPT);
+	t.accept = &accept;
+	arrival_tell(a, &t, &fd, 1);
+}
+
+static void
+send_refuse(struct arrival *a, uint32_t reason, const char *why)
+{
+	Persona__Transfer__TransferMessage t =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__Refuse refuse = PERSONA__TRANSFER__REFUSE__INIT;
+
+	log_info("persona %s: offered by %s, refused: %s", a->in.persona.name,
+	    a->peer.name, why);
+	refuse.reason = reason;
+	refuse.message = (char *)(uintptr_t)why;
+	t.kind_case = KIND(REFUSE);
+	t.refuse = &refuse;
+	arrival_tell(a, &t, NULL, 0);
+}
+
+static void
+waiting_ready(void *arg, int r, const char *why)
+{
+	struct arrival *a = arg;
+
+	if (r == 0) {
+		log_info("persona %s: arriving from %s, attempt %llu",
+		    a->in.persona.name, a->peer.name,
+		    (unsigned long long)a->in.attempt);
+		send_accept(a);
+		return;
+	}
+	snprintf(a->why, sizeof(a->why), "%s", why);
+	send_refuse(a, r == -ENOTSUP ?
+	    REASON_CPU_BASELINE : r == -ENOENT || r == -EACCES ||
+	    r == -ENODEV || r == -ENXIO || r == -EPERM ?
+	    REASON_NO_KVM : REASON_VMM_FAILED, why);
+	arrival_happen(a, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
+}
+
+static const struct guest_events waiting_events = {
+	.ready = waiting_ready,
+	.ended = arrival_guest_ended,
+};
+
+/* --- its place here ------------------------------------------------------- */
+
+/*
+ * The same source offers the same persona again at the same tenure: it runs
+ * there, so what was PREPARED of an older attempt can be given up.
+ */
+static void
+give_up_older(struct arrival *a)
+{
+	struct arrival *old, *next;
+
+	for (old = TAILQ_FIRST(&a->all->list); old != NULL; old = next) {
+		next = TAILQ_NEXT(old, entry);
+		if (old == a || old->persona == NULL || strcmp(old->in.peer,
+		    a->in.peer) != 0 || strcmp(old->in.persona.id,
+		    a->in.persona.id) != 0 || old->in.persona.tenure !=
+		    a->in.persona.tenure || old->in.attempt >= a->in.attempt)
+			continue;
+		log_info("persona %s: attempt %llu is given up for a newer one",
+		    old->in.persona.name,
+		    (unsigned long long)old->in.attempt);
+		arrival_happen(old, HANDOVER_CANCEL, REASON_CANCELLED, 0);
+	}
+}
+
+/*
+ * A persona that we had released and never heard of again comes back with a
+ * higher tenure: so it was owned there, and what is parked here is old.
+ */
+static void
+settle_release(struct arrival *a, struct persona *p)
+{
+	struct outgoing_record out;
+	struct registry *reg = a->all->daemon->registry;
+
+	if (p->rec.holding != HOLDING_RELEASED)
+		return;
+	if (registry_outgoing_get(reg, p->rec.id, &out) == 0)
+		(void)registry_source_moved(reg, p->rec.id, out.attempt);
+	guest_discard(persona_take_guest(p));
+	persona_refresh(p);
+}
+
+static int
+prepare_place(struct arrival *a)
+{
+	struct daemon *d = a->all->daemon;
+	struct persona *p = persona_by_id(d, a->in.persona.id);
+
+	if (p == NULL) {
+		if ((p = persona_new(d, &a->in.persona)) == NULL)
+			return -ENOMEM;
+		p->unrecorded = true;
+	} else
+		settle_release(a, p);
+	a->persona = p;
+	p->hook = &a->hook;
+	a->report = report_new(d, a->in.persona.name, a->peer.name, false,
+	    a->in.attempt, a->in.persona.ram_bytes);
+	return guest_start(&a->guest, d, &a->in.persona, -1, -1,
+	    &waiting_events, a);
+}
+
+void
+arrival_offered(struct arrival *a, uint64_t attempt,
+    const Persona__Transfer__Persona *offer)
+{
+	char why[REASON_TEXT_MAX + 1] = "";
+	uint32_t reason;
+	int r;
+
+	if (a->offered)
+		return;
+	a->offered = true;
+	reason = arrival_parse(offer, attempt, &a->in.persona);
+	a->in.attempt = attempt;
+	memcpy(a->in.peer, a->peer.fingerprint, sizeof(a->in.peer));
+	/* From here arrival_happen works, also for a refusal. */
+	handover_target_init(&a->handover, attempt,
+	    a->in.persona.tenure > 0 ? a->in.persona.tenure - 1 : 0);
+	if (reason == REASON_OK) {
+		give_up_older(a);
+		reason = arrival_check(a->all->daemon, &a->in.persona, why);
+	}
+	if (reason != REASON_OK) {
+		send_refuse(a, reason, why[0] != '\0' ? why :
+		    reason_text(reason));
+		return;
+	}
+	if ((r = prepare_place(a)) < 0) {
+		send_refuse(a, REASON_VMM_FAILED, strerror(-r));
+		arrival_happen(a, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
+	}
+}

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "text.h"
+
 #define LINE_MAX_BYTES		1024
 #define DEFAULT_PORT		7275
 #define BUDGET_MAX_MS		60000
@@ -99,7 +101,11 @@ set_dir(char *to, size_t size, const char *value, const char *what, char *err)
 static int
 set_name(struct conf *c, const char *value, char *err)
 {
-	return set_text(c->name, sizeof(c->name), value, "name", err);
+	if (!text_is_line(value, strlen(value), HANDSET_NAME_MAX))
+		return complain(err, "name must be 1 to %d bytes of UTF-8 "
+		    "without control characters", HANDSET_NAME_MAX);
+	strcpy(c->name, value);
+	return 0;
 }
 
 static int

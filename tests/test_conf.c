@@ -70,6 +70,7 @@ errors_name_the_line(void)
 		{ "port 0x50\n", "line 1: port" },
 		{ "name\n", "line 1: name" },
 		{ "name a\x01z\n", "control character" },
+		{ "name a\xffz\n", "UTF-8" },
 		{ "state-dir var/lib\n", "absolute" },
 		{ "blackout-budget 0\n", "blackout-budget" },
 		{ "bandwidth-limit 20Q\n", "bandwidth-limit" },

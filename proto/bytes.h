@@ -1,48 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Little-endian integers and varints in byte buffers, put and got one by one.
- * Knows no format; every length is the caller's, every get is bounded.
+ * Varints, and a reader of byte buffers that never leaves them. Knows no format;
+ * numbers of a fixed size are le.h's.
  */
 #ifndef BYTES_H
 #define BYTES_H
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
-static inline void
-bytes_put32(uint8_t *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static inline void
-bytes_put64(uint8_t *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static inline uint32_t
-bytes_get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
-static inline uint64_t
-bytes_get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
+#include "le.h"
 
 /* Most bytes a 32-bit varint takes. */
 #define VARINT32_MAX 5

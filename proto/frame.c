@@ -48,9 +48,9 @@ static uint64_t
 xxh_tail(uint64_t h, const uint8_t *p, size_t len)
 {
 	for (; len >= 8; p += 8, len -= 8)
-		h = rotl64(h ^ xxh_lane(0, bytes_get64(p)), 27) * P1 + P4;
+		h = rotl64(h ^ xxh_lane(0, le_get64(p)), 27) * P1 + P4;
 	if (len >= 4) {
-		h = rotl64(h ^ bytes_get32(p) * P1, 23) * P2 + P3;
+		h = rotl64(h ^ le_get32(p) * P1, 23) * P2 + P3;
 		p += 4;
 		len -= 4;
 	}
@@ -73,7 +73,7 @@ frame_xxh64(const void *data, size_t len, uint64_t seed)
 
 		for (; left >= 32; p += 32, left -= 32)
 			for (int i = 0; i < 4; i++)
-				v[i] = xxh_lane(v[i], bytes_get64(p + 8 * i));
+				v[i] = xxh_lane(v[i], le_get64(p + 8 * i));
 		h = rotl64(v[0], 1) + rotl64(v[1], 7) + rotl64(v[2], 12) +
 		    rotl64(v[3], 18);
 		for (int i = 0; i < 4; i++)
@@ -97,24 +97,24 @@ frame_header_encode(uint8_t out[FRAME_HEADER_BYTES], const struct frame *f,
     const void *payload)
 {
 	memset(out, 0, FRAME_HEADER_BYTES);
-	bytes_put32(out, FRAME_MAGIC);
-	bytes_put32(out + 4, f->length);
-	bytes_put64(out + 8, f->sequence);
-	bytes_put64(out + 16, f->attempt);
+	le_put32(out, FRAME_MAGIC);
+	le_put32(out + 4, f->length);
+	le_put64(out + 8, f->sequence);
+	le_put64(out + 16, f->attempt);
 	out[24] = f->kind;
 	out[25] = f->flags;
-	bytes_put64(out + CHECKED_BYTES, checksum(out, payload, f->length));
+	le_put64(out + CHECKED_BYTES, checksum(out, payload, f->length));
 }
 
 int
 frame_header_decode(struct frame *f, const uint8_t in[FRAME_HEADER_BYTES])
 {
-	if (bytes_get32(in) != FRAME_MAGIC || in[26] != 0 || in[27] != 0 ||
-	    bytes_get32(in + 28) != 0)
+	if (le_get32(in) != FRAME_MAGIC || in[26] != 0 || in[27] != 0 ||
+	    le_get32(in + 28) != 0)
 		return -EPROTO;
-	f->length = bytes_get32(in + 4);
-	f->sequence = bytes_get64(in + 8);
-	f->attempt = bytes_get64(in + 16);
+	f->length = le_get32(in + 4);
+	f->sequence = le_get64(in + 8);
+	f->attempt = le_get64(in + 16);
 	f->kind = in[24];
 	f->flags = in[25];
 	if (f->kind == 0 || f->kind > FRAME_KIND_MAX)
@@ -127,7 +127,7 @@ static int
 verify(const uint8_t header[FRAME_HEADER_BYTES], const void *payload,
     size_t len)
 {
-	return bytes_get64(header + CHECKED_BYTES) ==
+	return le_get64(header + CHECKED_BYTES) ==
 	    checksum(header, payload, len) ? 0 : -EBADMSG;
 }
 

@@ -139,7 +139,7 @@ digest_tree_root(struct digest_tree *t, const struct digest *state,
 	uint8_t count[8];
 
 	(void)digest_tree_settle(t, t->n_groups);
-	bytes_put64(count, t->n_pages);
+	le_put64(count, t->n_pages);
 	crypto_generichash_init(&h, NULL, 0, DIGEST_BYTES);
 	crypto_generichash_update(&h, (const uint8_t *)root_domain,
 	    sizeof(root_domain));

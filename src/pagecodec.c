@@ -67,7 +67,7 @@ run_end(const uint8_t *a, const uint8_t *b, size_t at, bool differs)
 {
 	if (differs)
 		for (; at + 8 <= PAGE_BYTES; at += 8)
-			if (bytes_get64(a + at) != bytes_get64(b + at))
+			if (le_get64(a + at) != le_get64(b + at))
 				break;
 	while (at < PAGE_BYTES && (a[at] != b[at]) != differs)
 		at++;

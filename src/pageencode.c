@@ -118,7 +118,7 @@ encoder_savings(const struct encoder *e)
 static uint64_t
 index_home(const struct encoder *e, const struct digest *d)
 {
-	return bytes_get64(d->b) & e->index_mask;
+	return le_get64(d->b) & e->index_mask;
 }
 
 /* A page that the target has with this content, or n_pages. */

@@ -28,6 +28,7 @@
 #include "ipc.h"
 #include "listen.h"
 #include "log.h"
+#include "random.h"
 #include "sshd-conf.h"
 #include "transfer.pb-c.h"
 #include "vmm.pb-c.h"
@@ -75,10 +76,7 @@ now_ns(void)
 static uint64_t
 next_random(void)
 {
-	d.random ^= d.random << 13;
-	d.random ^= d.random >> 7;
-	d.random ^= d.random << 17;
-	return d.random;
+	return random_next(&d.random);
 }
 
 static void *

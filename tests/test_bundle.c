@@ -41,7 +41,7 @@ end_frame(void *arg, const struct frame *f, const uint8_t *payload)
 
 	if (f->sequence == 0)
 		e->urgent++;
-	else if (f->length < 8 || bytes_get64(payload) != e->got++)
+	else if (f->length < 8 || le_get64(payload) != e->got++)
 		e->wrong++;
 	return 0;
 }
@@ -116,7 +116,7 @@ send_many(struct two *t, uint64_t n, size_t len, unsigned int max_steps)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(payload);
 	while (max_steps-- > 0 && t->b.got < n && t->a.failed == 0) {
 		while (sent < n && bundle_room(t->a.b) > 0) {
-			bytes_put64(payload, sent++);
+			le_put64(payload, sent++);
 			CU_ASSERT_EQUAL(bundle_send(t->a.b, FRAME_PAGES, 0,
 			    payload, len), 0);
 		}
@@ -160,13 +160,13 @@ urgent_frames_overtake(void)
 
 	two_open(&t, 7, 0);
 	for (uint64_t i = 0; i < 100; i++) {
-		bytes_put64(payload, i);
+		le_put64(payload, i);
 		(void)bundle_send(t.a.b, FRAME_PAGES, 0, payload, 8);
 	}
 	for (uint64_t i = 100; i < 200; i++) {
 		static uint8_t large[60000];
 
-		bytes_put64(large, i);
+		le_put64(large, i);
 		(void)bundle_send(t.a.b, FRAME_PAGES, 0, large, sizeof(large));
 	}
 	CU_ASSERT_EQUAL(bundle_send_urgent(t.a.b, FRAME_MESSAGE, payload, 8), 0);

@@ -116,7 +116,7 @@ claims_beyond_the_bounds_are_refused(void)
 	struct frame f;
 
 	make_frame(data, FRAME_PAGES, 1, 0);
-	bytes_put32(data + 4, FRAME_PAYLOAD_MAX + 1);
+	le_put32(data + 4, FRAME_PAYLOAD_MAX + 1);
 	CU_ASSERT_EQUAL(frame_header_decode(&f, data), -EMSGSIZE);
 	make_frame(data, FRAME_PAGES, 1, 0);
 	data[24] = FRAME_KIND_MAX + 1;

@@ -15,6 +15,7 @@
 #include "pagedecode.h"
 #include "pageencode.h"
 #include "pageset.h"
+#include "random.h"
 #include "region.h"
 #include "shadow.h"
 #include "unit.h"
@@ -26,10 +27,7 @@ static uint64_t rnd;
 static uint64_t
 next_random(void)
 {
-	rnd ^= rnd << 13;
-	rnd ^= rnd >> 7;
-	rnd ^= rnd << 17;
-	return rnd;
+	return random_next(&rnd);
 }
 
 /* --- both halves against each other ------------------------------------------ */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../random.h"
 #include "digest.h"
 #include "pagecodec.h"
 #include "pagedecode.h"
@@ -18,15 +19,12 @@
 
 #define PAGES	16384u		/* 64 MiB */
 
-static uint64_t rnd = 88172645463325252ULL;
+static uint64_t rnd = RANDOM_SEED;
 
 static uint64_t
 next_random(void)
 {
-	rnd ^= rnd << 13;
-	rnd ^= rnd >> 7;
-	rnd ^= rnd << 17;
-	return rnd;
+	return random_next(&rnd);
 }
 
 static double

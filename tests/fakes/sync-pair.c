@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Both roles, a guest and two owners in one process (see sync-pair.h). */
 #include "fakes/sync-pair.h"
+#include "random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +15,7 @@
 static uint64_t
 next_random(struct pair *p)
 {
-	p->random ^= p->random << 13;
-	p->random ^= p->random >> 7;
-	p->random ^= p->random << 17;
-	return p->random;
+	return random_next(&p->random);
 }
 
 /* --- the guest -------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "pagedecode.h"
 #include "pageencode.h"
+#include "random.h"
 #include "region.h"
 #include "sync-receive.h"
 #include "sync-send.h"
@@ -25,15 +26,12 @@
 #define CASES	4000
 #define BIG	((size_t)192 << 10)
 
-static uint64_t rnd = 88172645463325252ULL;
+static uint64_t rnd = RANDOM_SEED;
 
 static uint64_t
 next_random(void)
 {
-	rnd ^= rnd << 13;
-	rnd ^= rnd >> 7;
-	rnd ^= rnd << 17;
-	return rnd;
+	return random_next(&rnd);
 }
 
 static void

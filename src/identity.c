@@ -89,32 +89,6 @@ run_keygen(const char *const *argv, char *out, size_t size)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EINVAL;
 }
 
-static int
-sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) < 0)
-		r = -errno;
-	close(fd);
-	return r;
-}
-
-static int
-sync_file(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), r = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) < 0)
-		r = -errno;
-	close(fd);
-	return r;
-}
-
 /*
  * Made beside its place, then renamed: a start that was cut short leaves no key
  * rather than half a key. ssh-keygen creates it readable by us alone.
@@ -135,9 +109,9 @@ make_key(const char *dir, const char *path)
 	unlink(fresh);
 	if ((r = run_keygen(argv, out, sizeof(out))) < 0)
 		goto out;
-	if ((r = sync_file(fresh)) < 0)
+	if ((r = privdir_sync(fresh)) < 0)
 		goto out;
-	r = rename(fresh, path) < 0 ? -errno : sync_dir(dir);
+	r = rename(fresh, path) < 0 ? -errno : privdir_sync(dir);
 out:
 	unlink(public);
 	if (r < 0) {

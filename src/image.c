@@ -20,6 +20,7 @@
 #include "bounds.h"
 #include "daemon.h"
 #include "log.h"
+#include "privdir.h"
 #include "registry.h"
 
 /* One step of a copy: short enough that the loop goes on serving. */
@@ -105,19 +106,6 @@ copy_free(struct image_copy *c)
 	free(c);
 }
 
-static int
-sync_path(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) < 0)
-		r = -errno;
-	close(fd);
-	return r;
-}
-
 /* Everything is written: give it its name. */
 static int
 publish(struct image_copy *c)
@@ -127,11 +115,11 @@ publish(struct image_copy *c)
 
 	image_path(c->daemon, c->id, ".new", made);
 	image_path(c->daemon, c->id, "", final);
-	if ((r = sync_path(made)) < 0)
+	if ((r = privdir_sync(made)) < 0)
 		return r;
 	if (rename(made, final) < 0)
 		return -errno;
-	return sync_path(image_path(c->daemon, "", "", dir));
+	return privdir_sync(image_path(c->daemon, "", "", dir));
 }
 
 /* Shared blocks where the file system can, a plain copy across file systems. */

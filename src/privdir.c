@@ -93,3 +93,16 @@ out:
 		unlink(fresh);
 	return r;
 }
+
+int
+privdir_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}

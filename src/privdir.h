@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Whether only we (and root) can change what lies in a directory. Knows nothing
- * of what is kept there.
+ * A directory that only we (and root) can change, and files that are changed whole
+ * or not at all. Knows nothing of what is kept there.
  */
 #ifndef PRIVDIR_H
 #define PRIVDIR_H
@@ -20,5 +20,11 @@ int	privdir_check(const char *path);
  */
 int	privdir_write(const char *dir, const char *name, const char *text,
 	    unsigned int mode);
+
+/*
+ * When it returns 0, the content of this file, or the names in this directory,
+ * outlive a power cut. Else -errno.
+ */
+int	privdir_sync(const char *path);
 
 #endif

@@ -21,10 +21,12 @@
 #include "identity.h"
 #include "listen.h"
 #include "log.h"
+#include "pairing.h"
 #include "pairing.pb-c.h"
 #include "peers.h"
 #include "pubkey.h"
 #include "registry.h"
+#include "text.h"
 
 #define TURNED_AWAY_MAX	4	/* helpers that only say no, at a time */
 #define WAIT_MS		120000	/* a person who waits to be called, default */
@@ -147,8 +149,11 @@ on_step(struct session *s, const Persona__Pairing__Step *step)
 static void
 on_compare(struct session *s, const Persona__Pairing__Compare *c)
 {
-	if (s->key[0] != '\0' || strlen(c->digits) != 6 ||
-	    strlen(c->peer_name) > HANDSET_NAME_MAX ||
+	/* The helper has read a stranger's bytes: it is believed no more. */
+	if (s->key[0] != '\0' || strlen(c->digits) != PAIRING_DIGITS ||
+	    strspn(c->digits, "0123456789") != PAIRING_DIGITS ||
+	    !text_is_line(c->peer_name, strlen(c->peer_name),
+	    HANDSET_NAME_MAX) ||
 	    pubkey_fingerprint(c->peer_key, s->fingerprint) < 0)
 		return;
 	snprintf(s->key, sizeof(s->key), "%s", c->peer_key);

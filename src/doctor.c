@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <shadow.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -170,6 +172,29 @@ check_program(struct examination *x, const char *name, const char *path,
 		    strerror(errno));
 }
 
+/*
+ * sshd without PAM turns away an account whose password field begins with "!",
+ * whatever key is shown; "*" is as closed to passwords and open to keys.
+ */
+static void
+check_account(struct examination *x)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	const struct spwd *sp = pw != NULL ? getspnam(pw->pw_name) : NULL;
+
+	if (pw == NULL)
+		check(x, "account", VERDICT(FAILED), "run personad as an "
+		    "account of this system", "uid %u has no account, so "
+		    "nothing can be received", (unsigned int)geteuid());
+	else if (sp != NULL && sp->sp_pwdp[0] == '!')
+		check(x, "account", VERDICT(FAILED), "usermod -p '*' it: keys "
+		    "are taken then, passwords still are not", "%.64s is "
+		    "locked, so sshd lets no handset in", pw->pw_name);
+	else
+		check(x, "account", VERDICT(OK), NULL, "handsets come in as "
+		    "%.64s, by key only", pw->pw_name);
+}
+
 static void
 check_key(struct examination *x)
 {
@@ -219,6 +244,7 @@ finish(struct examination *x)
 	    "openssh-server");
 	check_program(x, "ssh-keygen", PERSONA_SSH_KEYGEN, "apt-get install "
 	    "openssh-client");
+	check_account(x);
 	check_key(x);
 	check_reach(x);
 	result.n_checks = x->n;

@@ -29,6 +29,7 @@ struct guest {
 	bool			told;		/* why[] is the guest's own account */
 	bool			crashed;
 	bool			process_gone;
+	bool			*freed;		/* told when freed by an answer */
 	char			why[GUEST_WHY_MAX];
 };
 

@@ -30,6 +30,8 @@ static void
 guest_free(struct guest *g)
 {
 	g->events.ready = NULL;
+	if (g->freed != NULL)
+		*g->freed = true;
 	if (g->timer != NULL)
 		event_free(g->timer);
 	child_forget(g->child);
@@ -83,9 +85,14 @@ vmm_lost(void *arg)
 	struct guest *g = arg;
 	struct timeval tv = { .tv_sec = LOST_KILL_MS / 1000 };
 	struct vmm *v = g->vmm;
+	bool freed = false;
 
 	g->vmm = NULL;
-	vmm_free(v);
+	g->freed = &freed;
+	vmm_free(v);	/* answers what is open; that may discard the guest */
+	if (freed)
+		return;
+	g->freed = NULL;
 	if (!g->process_gone)
 		(void)evtimer_add(g->timer, &tv);
 	finish_if_over(g);

@@ -65,7 +65,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 
 start_daemon() {
 	"$bin/personad" --state-dir "$work/state" --runtime-dir "$runtime" \
-		-o libexec-dir="$bin" -o discovery=no -o listen=127.0.0.1 \
+		-o libexec-dir="${1-$bin}" -o discovery=no -o listen=127.0.0.1 \
 		--name one --port 0 2>> "$work/log" &
 	daemon=$!
 	await 10 answers
@@ -147,6 +147,22 @@ kill -9 "$vmm"
 await 5 gone "$vmm"
 must "personad starts after both died" start_daemon
 must "and says that the persona crashed" state_is work crashed
+
+# --- persona-vmm dies as it is made ---------------------------------------------------
+mkdir "$work/lib"
+printf '#!/bin/sh\nexec sleep 0.2\n' > "$work/lib/persona-vmm"
+chmod +x "$work/lib/persona-vmm"
+kill "$daemon"
+wait "$daemon"
+must "personad starts beside a persona-vmm that cannot live" \
+	start_daemon "$work/lib"
+mustnot "then nothing starts" ctl start work 2>/dev/null
+must "personad has survived that" answers
+must "and the persona is stopped" state_is work stopped
+kill "$daemon"
+wait "$daemon"
+[ $? = 0 ] && ok "it leaves well" || bad "it leaves well"
+must "personad starts with the right one" start_daemon
 
 # --- the end -------------------------------------------------------------------------
 must "it starts once more" ctl start work

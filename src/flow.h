@@ -45,7 +45,7 @@ void	flow_rtt(struct flow *f, uint64_t rtt_ns);
  * first short.
  */
 #define FLOW_QUEUE_SHORT_NS	25000000ULL
-#define FLOW_QUEUE_LONG_NS	120000000ULL
+#define FLOW_QUEUE_LONG_NS	250000000ULL
 void	flow_set_queue(struct flow *f, uint64_t queue_ns);
 
 /* Most bytes that may be unacknowledged at once. */

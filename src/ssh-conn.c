@@ -19,10 +19,11 @@
 #define DEFAULT_TIMEOUT_MS	10000u
 #define WINDOW_BYTES		LIBSSH2_CHANNEL_WINDOW_DEFAULT
 /*
- * What may wait in our kernel before it is sent. The last pages of a move queue
- * behind it, so it is kept to a few milliseconds of a good link.
+ * What may wait in our kernel before it is sent: enough that the link stays busy
+ * while this process waits for a processor. How much waits before a last stop is
+ * kept short by the bundle, which knows when one is near.
  */
-#define NOTSENT_LOWAT_BYTES	(128 << 10)
+#define NOTSENT_LOWAT_BYTES	(2 << 20)
 
 static const struct {
 	int		method;

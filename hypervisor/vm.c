@@ -4,22 +4,18 @@
  * loaded. Deliberately knows no register, no device kind and no protocol.
  */
 #include <errno.h>
-#include <event2/event.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "arch.h"
 #include "boot.h"
 #include "bounds.h"
 #include "bus.h"
+#include "ending.h"
 #include "gmem.h"
 #include "hv.h"
 #include "kvm.h"
-#include "log.h"
 #include "machine.h"
 #include "state.h"
 #include "throttle.h"
@@ -39,37 +35,13 @@ struct hv {
 	struct throttle	*throttle;
 	struct arch_clock *clock;
 	struct machine	*machine;
+	struct ending	*ending;
 	enum hv_state	state;		/* main thread only */
 	bool		clock_is_loaded; /* not yet run since a load */
 	uint64_t	dirty_pages;
-
-	/* How it ended: written once, by any thread. */
-	pthread_mutex_t	end_lock;
-	enum hv_end	end;
-	char		end_text[256];
-	int		end_fd;		/* eventfd: wakes the loop */
-	struct event	*end_ev;
 };
 
 /* --- the end ------------------------------------------------------------- */
-
-/* Note the end and wake the loop. Any thread; the first one counts. */
-static void
-note_end(struct hv *hv, enum hv_end end, const char *text)
-{
-	const uint64_t one = 1;
-	bool first;
-
-	pthread_mutex_lock(&hv->end_lock);
-	if ((first = hv->end == HV_END_NONE)) {
-		hv->end = end;
-		snprintf(hv->end_text, sizeof(hv->end_text), "%s", text);
-	}
-	pthread_mutex_unlock(&hv->end_lock);
-	if (first && write(hv->end_fd, &one, sizeof(one)) < 0)
-		log_err("guest ended, but the loop cannot be told: %s",
-		    strerror(errno));
-}
 
 static void
 crew_ended(void *arg, enum crew_end end, const char *text)
@@ -82,7 +54,7 @@ crew_ended(void *arg, enum crew_end end, const char *text)
 		    "hardware behind it cannot run most kernels", text);
 		text = longer;
 	}
-	note_end(hv, end == CREW_POWER_OFF ? HV_END_POWER_OFF :
+	ending_note(hv->ending, end == CREW_POWER_OFF ? HV_END_POWER_OFF :
 	    end == CREW_RESET ? HV_END_RESET : HV_END_CRASHED, text);
 }
 
@@ -95,9 +67,9 @@ device_request(void *arg, enum machine_request what)
 	struct hv *hv = arg;
 
 	if (what == MACHINE_POWER_OFF)
-		note_end(hv, HV_END_POWER_OFF, "the guest powered off");
+		ending_note(hv->ending, HV_END_POWER_OFF, "the guest powered off");
 	else
-		note_end(hv, HV_END_RESET, "the guest asked for a reset");
+		ending_note(hv->ending, HV_END_RESET, "the guest asked for a reset");
 	crew_hold(hv->crew, CREW_HOLD_END);
 }
 
@@ -109,33 +81,17 @@ device_irq(void *arg, unsigned int gsi, bool level)
 	(void)kvm_irq_line(hv->kvm, gsi, level);
 }
 
+/* From the loop, once. */
 static void
-end_cb(evutil_socket_t fd, short what, void *arg)
+wind_down(void *arg)
 {
 	struct hv *hv = arg;
-	uint64_t n;
 
-	(void)what;
-	if (read(fd, &n, sizeof(n)) < 0 || hv->state == HV_ENDED)
-		return;
 	(void)crew_hold_wait(hv->crew, CREW_HOLD_END, PARK_TIMEOUT_MS);
 	(void)throttle_set(hv->throttle, 0);
 	machine_stop(hv->machine);
 	hv->state = HV_ENDED;
 	hv->config.ended(hv->config.arg);
-}
-
-static int
-end_init(struct hv *hv)
-{
-	pthread_mutex_init(&hv->end_lock, NULL);
-	if ((hv->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
-		return -errno;
-	hv->end_ev = event_new(hv->config.base, hv->end_fd,
-	    EV_READ | EV_PERSIST, end_cb, hv);
-	if (hv->end_ev == NULL || event_add(hv->end_ev, NULL) < 0)
-		return -ENOMEM;
-	return 0;
 }
 
 /* --- making -------------------------------------------------------------- */
@@ -239,9 +195,9 @@ hv_new(struct hv **hp, const struct hv_config *c, char *why)
 	if ((hv = calloc(1, sizeof(*hv))) == NULL)
 		goto out;
 	hv->config = *c;
-	hv->end_fd = -1;
 	snprintf(hv->baseline, sizeof(hv->baseline), "%s", c->cpu_baseline);
-	if ((r = end_init(hv)) < 0 || (r = kvm_init(hv, why)) < 0)
+	if ((r = ending_new(&hv->ending, c->base, wind_down, hv)) < 0 ||
+	    (r = kvm_init(hv, why)) < 0)
 		goto out;
 	if ((r = gmem_new(&hv->gmem, hv->kvm, c->ram_fd, c->ram_bytes)) < 0) {
 		snprintf(why, HV_WHY_MAX, "guest memory cannot be set up: %s",
@@ -277,11 +233,7 @@ hv_free(struct hv *hv)
 	arch_model_free(hv->model);
 	if (hv->kvm != NULL)
 		kvm_destroy_vm(hv->kvm);
-	if (hv->end_ev != NULL)
-		event_free(hv->end_ev);
-	if (hv->end_fd >= 0)
-		close(hv->end_fd);
-	pthread_mutex_destroy(&hv->end_lock);
+	ending_free(hv->ending);
 	free(hv);
 }
 
@@ -294,13 +246,7 @@ hv_state(const struct hv *hv)
 enum hv_end
 hv_end(struct hv *hv, const char **text)
 {
-	enum hv_end end;
-
-	pthread_mutex_lock(&hv->end_lock);
-	end = hv->end;
-	pthread_mutex_unlock(&hv->end_lock);
-	*text = hv->end_text;		/* written once, before `end` */
-	return end;
+	return ending_get(hv->ending, text);
 }
 
 int
@@ -392,7 +338,7 @@ hv_pause(struct hv *hv)
 void
 hv_stop(struct hv *hv)
 {
-	note_end(hv, HV_END_STOPPED, "stopped by its owner");
+	ending_note(hv->ending, HV_END_STOPPED, "stopped by its owner");
 	crew_hold(hv->crew, CREW_HOLD_END);
 }
 

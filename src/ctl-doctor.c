@@ -4,6 +4,7 @@
  * persona-vmm --probe finds. Judges nothing itself.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -125,7 +126,7 @@ run_probe(const char *path, bool json, char *out, size_t size)
 	int p[2], status;
 	pid_t pid;
 
-	if (pipe(p) < 0)
+	if (pipe2(p, O_CLOEXEC) < 0)
 		return -errno;
 	if ((pid = fork()) == 0)
 		exec_probe(path, json, p[1]);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "bounds.h"
+#include "hexid.h"
 #include "hv.h"
 #include "ipc.h"
 #include "vmm.pb-c.h"
@@ -18,7 +19,7 @@
 struct event;
 struct event_base;
 
-#define PERSONA_ID_LEN		32
+#define PERSONA_ID_LEN		HEXID_LEN
 
 enum role {
 	ROLE_OWNER = 1 << 0,

@@ -69,20 +69,13 @@ do_hello(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 	return 0;
 }
 
-static bool
-is_persona_id(const char *s)
-{
-	return strlen(s) == PERSONA_ID_LEN &&
-	    strspn(s, "0123456789abcdef") == PERSONA_ID_LEN;
-}
-
 static int
 create_check(const Persona__Vmm__Create *q, int ram_fd, struct answer *a)
 {
 	struct stat st;
 	const char *wrong = NULL;
 
-	if (!is_persona_id(q->persona_id))
+	if (!hexid_ok(q->persona_id))
 		wrong = "the persona id is not 32 hex digits";
 	else if (q->name[0] == '\0' || strlen(q->name) > PERSONA_NAME_MAX)
 		wrong = "the persona's name is empty or too long";

@@ -36,7 +36,7 @@ arrival_parse(const Persona__Transfer__Persona *offer, uint64_t attempt,
 	memset(rec, 0, sizeof(*rec));
 	if (offer->has_state_version && offer->state_version != STATE_VERSION)
 		return REASON_VERSION;
-	if (!transfer_id_ok(offer->id) || !persona_name_ok(offer->name) ||
+	if (!hexid_ok(offer->id) || !persona_name_ok(offer->name) ||
 	    offer->ram_bytes < RAM_MIN_BYTES ||
 	    offer->ram_bytes > RAM_MAX_BYTES ||
 	    offer->ram_bytes % PAGE_BYTES != 0 ||

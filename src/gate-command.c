@@ -12,15 +12,6 @@
 
 #define VERB	"persona-stream "
 
-static const char hex_digits[] = "0123456789abcdef";
-
-bool
-gate_transfer_valid(const char *text)
-{
-	return strnlen(text, GATE_TRANSFER_LEN + 1) == GATE_TRANSFER_LEN &&
-	    strspn(text, hex_digits) == GATE_TRANSFER_LEN;
-}
-
 /* One or two decimal digits without a leading zero, and no more. */
 static int
 parse_channel(const char *text, unsigned int *channel)
@@ -49,7 +40,7 @@ gate_command_parse(const char *text, char transfer[GATE_TRANSFER_LEN + 1],
 	    memcmp(text, VERB, verb) != 0)
 		return -EINVAL;
 	text += verb;
-	if (strspn(text, hex_digits) != GATE_TRANSFER_LEN ||
+	if (strspn(text, HEXID_DIGITS) != GATE_TRANSFER_LEN ||
 	    text[GATE_TRANSFER_LEN] != ' ')
 		return -EINVAL;
 	memcpy(transfer, text, GATE_TRANSFER_LEN);
@@ -61,7 +52,7 @@ int
 gate_command_format(char command[GATE_COMMAND_MAX], const char *transfer,
     unsigned int channel)
 {
-	if (!gate_transfer_valid(transfer) || channel >= STREAMS_MAX)
+	if (!hexid_ok(transfer) || channel >= STREAMS_MAX)
 		return -EINVAL;
 	snprintf(command, GATE_COMMAND_MAX, VERB "%s %u", transfer, channel);
 	return 0;

@@ -6,13 +6,10 @@
 #ifndef GATE_COMMAND_H
 #define GATE_COMMAND_H
 
-#include <stdbool.h>
+#include "hexid.h"
 
-#define GATE_TRANSFER_LEN	32u	/* lower-case hex digits */
+#define GATE_TRANSFER_LEN	HEXID_LEN
 #define GATE_COMMAND_MAX	64u	/* bytes with the NUL; all fit */
-
-/* Exactly 32 lower-case hex digits. */
-bool	gate_transfer_valid(const char *text);
 
 /*
  * Take the command apart: single spaces, channel 0..STREAMS_MAX-1 without leading

@@ -76,7 +76,7 @@ decode_hello(const struct ipc_msg *msg, struct gate_stream *gs)
 	if (hello == NULL)
 		return -EPROTO;
 	if (!pubkey_is_fingerprint(hello->fingerprint) ||
-	    !gate_transfer_valid(hello->transfer) ||
+	    !hexid_ok(hello->transfer) ||
 	    hello->channel >= STREAMS_MAX)
 		goto out;
 	strcpy(gs->fingerprint, hello->fingerprint);

@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 #include "bounds.h"
+#include "hexid.h"
 
-#define PERSONA_ID_LEN	32	/* hex digits */
+#define PERSONA_ID_LEN	HEXID_LEN
 #define BASELINE_MAX	31	/* "x86-64-v2", bytes */
 #define PEER_KEY_MAX	255	/* "ssh-ed25519 AAAA...", bytes */
 #define PEER_HOST_MAX	127	/* numeric, "%scope" allowed, bytes */

@@ -416,7 +416,7 @@ copy_config(struct ssh_conn *c, const struct ssh_config *cfg)
 
 	if (pubkey_parse(cfg->peer_key, c->peer_blob) < 0 ||
 	    pubkey_parse(cfg->own_key, own) < 0 ||
-	    !gate_transfer_valid(cfg->transfer_id) || cfg->channels < 1 ||
+	    !hexid_ok(cfg->transfer_id) || cfg->channels < 1 ||
 	    cfg->channels > STREAMS_MAX)
 		return -EINVAL;
 	memcpy(c->own_key, cfg->own_key, sizeof(c->own_key));

@@ -271,7 +271,7 @@ static void
 attempt_id(char id[GATE_TRANSFER_LEN + 1], const char *transfer, size_t n)
 {
 	snprintf(id, GATE_TRANSFER_LEN + 1, "%02x%s", (unsigned int)n & 0xff,
-	    gate_transfer_valid(transfer) ? transfer + 2 : "");
+	    hexid_ok(transfer) ? transfer + 2 : "");
 }
 
 /* Begin with the next address; when there is none, it is over. */

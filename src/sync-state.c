@@ -12,6 +12,7 @@
 
 #include "bounds.h"
 #include "bundle.h"
+#include "hexid.h"
 #include "reason.h"
 
 const char *
@@ -114,12 +115,6 @@ sync_link_reason(int r)
 /* --- what a peer says about a persona ----------------------------------------- */
 
 static bool
-id_ok(const char *s)
-{
-	return strlen(s) == 32 && strspn(s, "0123456789abcdef") == 32;
-}
-
-static bool
 name_ok(const char *s)
 {
 	static const char set[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
@@ -143,7 +138,7 @@ printable(const char *s, size_t max)
 int
 sync_check_persona(const Persona__Transfer__Persona *p, const char **why)
 {
-	if (!id_ok(p->id))
+	if (!hexid_ok(p->id))
 		*why = "the offered persona's id is not 32 hex digits";
 	else if (!name_ok(p->name))
 		*why = "the offered persona's name is not a name";

@@ -6,19 +6,11 @@
 #ifndef TRANSFER_ID_H
 #define TRANSFER_ID_H
 
-#include <stdbool.h>
-#include <string.h>
+#include "hexid.h"
 
-#define TRANSFER_ID_LEN	32
+#define TRANSFER_ID_LEN	HEXID_LEN
 
 /* 0, or -EIO when the kernel has no random bytes. */
 int	transfer_id_new(char id[TRANSFER_ID_LEN + 1]);
-
-static inline bool
-transfer_id_ok(const char *id)
-{
-	return strlen(id) == TRANSFER_ID_LEN &&
-	    strspn(id, "0123456789abcdef") == TRANSFER_ID_LEN;
-}
 
 #endif

@@ -175,10 +175,10 @@ transfer_ids_differ(void)
 
 	CU_ASSERT_EQUAL(transfer_id_new(a), 0);
 	CU_ASSERT_EQUAL(transfer_id_new(b), 0);
-	CU_ASSERT_TRUE(transfer_id_ok(a));
+	CU_ASSERT_TRUE(hexid_ok(a));
 	CU_ASSERT_STRING_NOT_EQUAL(a, b);
-	CU_ASSERT_FALSE(transfer_id_ok(""));
-	CU_ASSERT_FALSE(transfer_id_ok("x"));
+	CU_ASSERT_FALSE(hexid_ok(""));
+	CU_ASSERT_FALSE(hexid_ok("x"));
 }
 
 int

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "attempt.h"
@@ -74,16 +75,38 @@ send_cancel(struct arrival *a, uint32_t reason)
 	arrival_tell(a, &t, NULL, 0);
 }
 
-/* --- doing what the handover says ----------------------------------------- */
+/* --- what is asked of persona-vmm ----------------------------------------- */
+
+static struct question *
+ask(const struct arrival *a)
+{
+	return attempt_ask(a->all->daemon, a->in.persona.id, a->in.attempt);
+}
+
+/* The arrival again, if it is still the one that asked. */
+static struct arrival *
+answered(struct question *q)
+{
+	uint64_t attempt;
+	struct persona *p = attempt_answered(q, &attempt);
+	struct arrival *a;
+
+	if (p == NULL || p->hook == NULL || !p->hook->incoming)
+		return NULL;
+	a = arrival_from_hook(p->hook);
+	return a->in.attempt == attempt ? a : NULL;
+}
 
 static void
 loaded(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
     struct ipc_msg *msg)
 {
-	struct arrival *a = arg;
+	struct arrival *a = answered(arg);
 
 	(void)reply;
 	(void)msg;
+	if (a == NULL)
+		return;
 	if (r < 0)
 		snprintf(a->why, sizeof(a->why), "the other handset cannot "
 		    "load the persona: %.400s", why);
@@ -94,20 +117,25 @@ static void
 load(struct arrival *a)
 {
 	struct vmm *v = guest_vmm(a->guest);
+	struct question *q = ask(a);
 
-	if (v == NULL || vmm_load(v, a->state_fd, VMM_TIMEOUT_MS, loaded,
-	    a) < 0)
+	if (q == NULL || v == NULL ||
+	    vmm_load(v, a->state_fd, VMM_TIMEOUT_MS, loaded, q) < 0) {
+		free(q);
 		step(a, HANDOVER_LOAD_FAILED, 0, 0);
+	}
 }
 
 static void
 woken(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
     struct ipc_msg *msg)
 {
-	struct arrival *a = arg;
+	struct arrival *a = answered(arg);
 
 	(void)reply;
 	(void)msg;
+	if (a == NULL)
+		return;
 	a->blackout_ns = daemon_now_ns() - a->stopped_at_ns;
 	if (r < 0)
 		snprintf(a->why, sizeof(a->why), "%s", why);
@@ -120,11 +148,17 @@ static void
 wake(struct arrival *a)
 {
 	struct vmm *v = guest_vmm(a->persona->guest);
+	struct question *q = ask(a);
 
-	if (v == NULL || vmm_resume(v, daemon_now_ns() - a->stopped_at_ns,
-	    VMM_TIMEOUT_MS, woken, a) < 0)
+	if (q == NULL || v == NULL ||
+	    vmm_resume(v, daemon_now_ns() - a->stopped_at_ns, VMM_TIMEOUT_MS,
+	    woken, q) < 0) {
+		free(q);
 		step(a, HANDOVER_RESUME_FAILED, 0, 0);
+	}
 }
+
+/* --- doing what the handover says ----------------------------------------- */
 
 /* From the moment the record says OWNER, the persona and its guest are one. */
 static void

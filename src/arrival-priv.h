@@ -25,7 +25,7 @@ struct report;
 #define KIND(name)	PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_##name
 
 struct arrival {
-	struct persona_hook	hook;		/* first: see from_hook() */
+	struct persona_hook	hook;		/* first: see arrival_from_hook() */
 	TAILQ_ENTRY(arrival)	entry;
 	struct arrivals		*all;
 	char			transfer_id[TRANSFER_ID_LEN + 1];
@@ -56,6 +56,8 @@ struct arrivals {
 };
 
 /* --- arrival.c ------------------------------------------------------------ */
+
+struct arrival *arrival_from_hook(struct persona_hook *h);
 
 /* One in the list, with nothing in it yet. 0 or -ENOMEM. */
 int	arrival_new(struct arrivals *all, struct arrival **ap);

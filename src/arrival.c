@@ -21,8 +21,8 @@
 
 #define ARRIVALS_MAX	8	/* transfers at a time, of all peers */
 
-static struct arrival *
-from_hook(struct persona_hook *h)
+struct arrival *
+arrival_from_hook(struct persona_hook *h)
 {
 	return (struct arrival *)(void *)h;
 }
@@ -73,7 +73,7 @@ arrival_guest_ended(void *arg, bool crashed, const char *why)
 static void
 own_guest_ended(struct persona_hook *h, const char *why)
 {
-	struct arrival *a = from_hook(h);
+	struct arrival *a = arrival_from_hook(h);
 
 	snprintf(a->why, sizeof(a->why), "%s", why);
 	arrival_happen(a, HANDOVER_GUEST_ENDED, 0, 0);
@@ -277,7 +277,7 @@ arrival_cancel(struct persona *p)
 
 	if (p->hook == NULL || !p->hook->incoming)
 		return -ESRCH;
-	a = from_hook(p->hook);
+	a = arrival_from_hook(p->hook);
 	if (a->handover.state == HANDOVER_OWNING ||
 	    a->handover.state == HANDOVER_WAKING)
 		return -EALREADY;
@@ -299,16 +299,21 @@ void
 arrivals_free(struct arrivals *all)
 {
 	struct arrival *a;
+	struct guest *g;
+	bool stays;
 
 	if (all == NULL)
 		return;
 	while ((a = TAILQ_FIRST(&all->list)) != NULL) {
-		if (handover_is_binding(&a->handover) && a->offered)
-			guest_leave(a->guest);
-		else
-			guest_discard(a->guest);
+		g = a->guest;
+		stays = a->offered && handover_is_binding(&a->handover);
 		a->guest = NULL;
+		/* Before its guest, which answers what is open as it goes. */
 		arrival_free(a);
+		if (stays)
+			guest_leave(g);
+		else
+			guest_discard(g);
 	}
 	free(all);
 }

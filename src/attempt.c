@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The steps of a handover, in order and in the log, for whichever side drives it.
- * Knows no record, no process and no peer.
+ * The steps of a handover, in order and in the log, for whichever side drives it,
+ * and the questions it asks. Knows no record, no process and no peer.
  */
 #include "attempt.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "daemon.h"
 #include "log.h"
+#include "persona.h"
+
+struct question {
+	struct daemon	*daemon;
+	char		id[PERSONA_ID_LEN + 1];
+	uint64_t	attempt;
+};
 
 void
 attempt_step(struct handover *h, const char *name,
@@ -38,4 +47,28 @@ attempt_timer(struct event *timer, uint64_t at_ms)
 		(void)evtimer_del(timer);
 	else
 		(void)evtimer_add(timer, &tv);
+}
+
+struct question *
+attempt_ask(struct daemon *d, const char *id, uint64_t attempt)
+{
+	struct question *q = calloc(1, sizeof(*q));
+
+	if (q == NULL)
+		return NULL;
+	q->daemon = d;
+	q->attempt = attempt;
+	memcpy(q->id, id, sizeof(q->id));
+	return q;
+}
+
+struct persona *
+attempt_answered(struct question *q, uint64_t *attempt)
+{
+	struct persona *p = persona_by_id(q->daemon, q->id);
+
+	if (attempt != NULL)
+		*attempt = q->attempt;
+	free(q);
+	return p;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One event of an attempt, carried out: what a move from here and a persona
- * arriving here drive their handover with. Knows neither side; the caller owns
- * the handover, the timer and what the actions mean.
+ * One event of an attempt, carried out, and one question of an attempt, answered:
+ * what a move from here and a persona arriving here drive their handover with.
+ * Knows neither side; the caller owns the handover, the timer, what the actions
+ * mean and whom it asks.
  */
 #ifndef ATTEMPT_H
 #define ATTEMPT_H
@@ -11,7 +12,10 @@
 
 #include "handover.h"
 
+struct daemon;
 struct event;
+struct persona;
+struct question;
 
 typedef void attempt_act_fn(void *arg, const struct handover_action *action);
 
@@ -25,5 +29,19 @@ void	attempt_step(struct handover *h, const char *name,
 
 /* Let the timer fire at this moment of daemon_now_ms(); 0: not at all. */
 void	attempt_timer(struct event *timer, uint64_t at_ms);
+
+/*
+ * A question that may outlive its attempt, as the argument of an answer's callback:
+ * it holds the persona's id and the attempt instead of a pointer to either. NULL
+ * when there is no memory; free() it if it could not be asked.
+ */
+struct question *attempt_ask(struct daemon *d, const char *id, uint64_t attempt);
+
+/*
+ * The answer has come, be it that nobody answers any more. Frees the question. The
+ * persona, or NULL if it is gone; whether its hook still is that attempt's is for
+ * the caller to see. `attempt` may be NULL.
+ */
+struct persona *attempt_answered(struct question *q, uint64_t *attempt);
 
 #endif

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "attempt.h"
 #include "daemon.h"
 #include "guest.h"
 #include "log.h"
@@ -22,37 +23,20 @@
 
 /* --- a question that may outlive the move --------------------------------- */
 
-/*
- * An answer may come when the move is gone: the question holds the persona's id
- * and the attempt, and finds the move again only if it is still the one.
- */
-struct question {
-	struct daemon	*daemon;
-	char		id[PERSONA_ID_LEN + 1];
-	uint64_t	attempt;
-};
-
 static struct question *
 ask(const struct move *m)
 {
-	struct question *q = calloc(1, sizeof(*q));
-
-	if (q == NULL)
-		return NULL;
-	q->daemon = m->daemon;
-	q->attempt = m->handover.attempt;
-	memcpy(q->id, m->persona->rec.id, sizeof(q->id));
-	return q;
+	return attempt_ask(m->daemon, m->persona->rec.id, m->handover.attempt);
 }
 
+/* The move again, if it is still the one that asked. */
 static struct move *
 answered(struct question *q)
 {
-	struct persona *p = persona_by_id(q->daemon, q->id);
-	uint64_t attempt = q->attempt;
+	uint64_t attempt;
+	struct persona *p = attempt_answered(q, &attempt);
 	struct move *m;
 
-	free(q);
 	if (p == NULL || p->hook == NULL || p->hook->incoming)
 		return NULL;
 	m = move_from_hook(p->hook);
@@ -128,12 +112,10 @@ static void
 resumed(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
     struct ipc_msg *msg)
 {
-	struct question *q = arg;
-	struct persona *p = persona_by_id(q->daemon, q->id);
+	struct persona *p = attempt_answered(arg, NULL);
 
 	(void)reply;
 	(void)msg;
-	free(q);
 	if (p == NULL || r == 0)
 		return;
 	p->paused = true;

@@ -49,6 +49,12 @@ append_route(char out[PROGRESS_LINE_MAX], const Persona__Control__MoveInfo *m)
 	free(peer);
 }
 
+/*
+ * Before there is a rate, pages are all there is to count; empty ones fly past and
+ * promise nothing, so they may move the bar only this far.
+ */
+#define UNTIMED_PERCENT	10.0
+
 static double
 estimate(const Persona__Control__MoveInfo *m)
 {
@@ -59,7 +65,8 @@ estimate(const Persona__Control__MoveInfo *m)
 		    ((double)m->elapsed_ms + (double)t->eta_ms);
 	if (t->round == 1 && t->pages_total > 0 &&
 	    t->pages_left <= t->pages_total)
-		return 100.0 * (double)(t->pages_total - t->pages_left) /
+		return UNTIMED_PERCENT *
+		    (double)(t->pages_total - t->pages_left) /
 		    (double)t->pages_total;
 	return 0;
 }

@@ -143,7 +143,7 @@ say_round(struct sync_send *s)
 	round.pages = p.pages_left;
 	round.has_rate = 1;
 	round.rate = p.rate;
-	round.has_eta_ms = 1;
+	round.has_eta_ms = p.eta_ms > 0;
 	round.eta_ms = p.eta_ms;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ROUND;
 	m.round = &round;
@@ -691,8 +691,7 @@ sync_send_progress(struct sync_send *s, struct sync_progress *p)
 	p->round = rounds_number(s->rounds);
 	p->pages_left = rounds_pages_left(s->rounds);
 	p->savings = *rounds_savings(s->rounds);
-	p->eta_ms = FINISH_MS;
 	if (p->rate > 0)
-		p->eta_ms += (bytes_left(s) + bundle_unacked(s->bundle)) *
-		    1000 / p->rate;
+		p->eta_ms = FINISH_MS + (bytes_left(s) +
+		    bundle_unacked(s->bundle)) * 1000 / p->rate;
 }

@@ -39,7 +39,7 @@ struct sync_progress {
 	uint64_t		pages_left;	/* of this round */
 	uint64_t		bytes;		/* on the streams, headers included */
 	uint64_t		rate;		/* bytes a second */
-	uint64_t		eta_ms;
+	uint64_t		eta_ms;	/* 0: not known yet */
 	uint64_t		projected_blackout_ms;
 	uint32_t		throttle_percent;
 	struct page_savings	savings;

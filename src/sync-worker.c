@@ -108,7 +108,8 @@ keep_progress(struct worker *w, const struct sync_progress *p)
 	PUT(to, pages_left, p->pages_left);
 	PUT(to, bytes_sent, p->bytes);
 	PUT(to, rate, p->rate);
-	PUT(to, eta_ms, p->eta_ms);
+	if (p->eta_ms > 0)
+		PUT(to, eta_ms, p->eta_ms);
 	PUT(to, projected_blackout_ms, p->projected_blackout_ms);
 	PUT(to, throttle_percent, p->throttle_percent);
 	keep_savings(&w->last_savings, &p->savings);

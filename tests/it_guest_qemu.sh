@@ -75,12 +75,14 @@ await 60 '^verify '
 grep -aqE '^verify ok .* bad=0' "$work/out" || fail "verify is not content"
 say "beats, echoes, verifies"
 
-# An unclosed line counts too; and what is dirtied is what was asked: 5 pages a ms.
+# An unclosed line counts too; and no more is dirtied than was asked, 5 pages a ms
+# (a busy machine may leave it less time). The last beat may be half a line yet.
 printf b >&3
 await 20 '^echo: b'
-awk '/^beat/ { split($3, t, "="); split($4, d, "=") }
-    END { rate = d[2] / t[2]; exit !(rate > 2.5 && rate < 5.5) }' "$work/out" ||
-	fail "dirties at another rate than asked"
+sed '$d' "$work/out" |
+	awk '/^beat/ { split($3, t, "="); split($4, d, "=") }
+	    END { rate = d[2] / t[2]; exit !(rate > 0 && rate < 5.5) }' ||
+	fail "dirties more than was asked, or nothing"
 
 for page in 3 20000; do		# a hot one and a static one
 	echo "corrupt $page" >&3

@@ -80,6 +80,8 @@ paused(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	if (m == NULL)
 		return;
 	if (r == 0) {
+		/* `why` was the pause's, which went well and has none. */
+		why = "the virtual machine cannot be asked for its state";
 		r = -ENOMEM;
 		if ((q = ask(m)) != NULL && (r = vmm_save(guest_vmm(
 		    m->persona->guest), VMM_TIMEOUT_MS, saved, q)) < 0)

@@ -27,6 +27,22 @@
 #define REASON_TEXT_MAX		511	/* a sentence for a person, bytes */
 #define FINGERPRINT_MAX		63	/* "SHA256:" and base64, bytes */
 #define BOOT_FILE_MAX_BYTES	(512ULL << 20)	/* kernel or initramfs */
+#define SPEC_MAX		(16u << 10)	/* a packed spec.Spec, bytes */
+
+/* Disks and the network */
+#define DISKS_MAX		2u
+#define DISK_MIN_BYTES		4096u
+#define DISK_MAX_BYTES		(256ULL << 30)
+#define FORWARDS_MAX		32u
+#define NET_FRAME_MAX		(64u << 10)	/* an Ethernet frame, bytes */
+
+/*
+ * The page space: everything of a persona that moves page by page, under one
+ * numbering. RAM comes first, then its disks, kernel and initramfs; each region
+ * begins at a multiple of this many pages, a group of the digest tree.
+ */
+#define SPACE_ALIGN_PAGES	512u
+#define REGIONS_MAX		(1u + DISKS_MAX + 2u)
 
 /* Devices of a guest */
 #define CONSOLE_RING_BYTES	(64u << 10)	/* output kept for a late reader */
@@ -34,7 +50,7 @@
 
 /* Messages between processes of one handset (ipc.h) */
 #define IPC_MAX_MSG		(96u << 10)	/* bytes of one datagram */
-#define IPC_MAX_FDS		4u
+#define IPC_MAX_FDS		16u
 
 /* Frames between handsets (frame.h) */
 #define FRAME_PAYLOAD_MAX	(256u << 10)	/* bytes */

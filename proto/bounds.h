@@ -43,6 +43,11 @@
  */
 #define SPACE_ALIGN_PAGES	512u
 #define REGIONS_MAX		(1u + DISKS_MAX + 2u)
+/* With each region filled up to the next multiple. */
+#define SPACE_MAX_PAGES		(RAM_MAX_PAGES + \
+	    DISKS_MAX * (DISK_MAX_BYTES / PAGE_BYTES) + \
+	    2 * (BOOT_FILE_MAX_BYTES / PAGE_BYTES) + \
+	    REGIONS_MAX * SPACE_ALIGN_PAGES)
 
 /* Devices of a guest */
 #define CONSOLE_RING_BYTES	(64u << 10)	/* output kept for a late reader */

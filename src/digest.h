@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a persona's memory and machine state are, in 32 bytes: BLAKE2b-256 of
- * each page, of each group of 512 pages, and of all groups and the state. Only
+ * What a persona's pages (space.h) and machine state are, in 32 bytes: BLAKE2b-256
+ * of each page, of each group of 512 pages, and of the groups and the state. Only
  * groups that changed are hashed again. Knows no transport and no guest; it is
  * told the digest of each page by whoever read or wrote it.
  *
- * page  = BLAKE2b-256(4096 bytes)
+ * page  = BLAKE2b-256(4096 bytes); one that no region has counts as zero
  * group = BLAKE2b-256("persona group" 0, page digests in order)
- * root  = BLAKE2b-256("persona root" 0, u64le pages, group digests, state digest)
+ * root  = BLAKE2b-256("persona root" 0, u64le pages, groups, state digest)
+ *
+ * where groups are u64le number and digest of each group that is not all zero, in
+ * order: empty ones cost neither memory nor time, in space of whatever size.
  */
 #ifndef DIGEST_H
 #define DIGEST_H
@@ -17,8 +20,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "bounds.h"
+
 #define DIGEST_BYTES		32u
-#define DIGEST_GROUP_PAGES	512u
+#define DIGEST_GROUP_PAGES	SPACE_ALIGN_PAGES
 
 struct digest {
 	uint8_t	b[DIGEST_BYTES];
@@ -40,7 +45,10 @@ void	digest_bytes(struct digest *out, const void *data, size_t len);
 int	digest_tree_new(struct digest_tree **tp, uint64_t n_pages);
 void	digest_tree_free(struct digest_tree *t);
 
-/* pfn < n_pages is the caller's promise. */
+/*
+ * pfn < n_pages is the caller's promise. What _get points to is valid until the
+ * next _set.
+ */
 const struct digest *digest_tree_get(const struct digest_tree *t, uint64_t pfn);
 void	digest_tree_set(struct digest_tree *t, uint64_t pfn,
 	    const struct digest *d);

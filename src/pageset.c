@@ -11,13 +11,14 @@
 
 #include "bounds.h"
 
-#define WORD_BITS 64u
+#define WORD_BITS	64u
+#define HEAT_WORD	8u	/* pages aged at a time */
 
 int
 pageset_init(struct pageset *s, uint64_t n_pages)
 {
 	memset(s, 0, sizeof(*s));
-	if (n_pages == 0 || n_pages > RAM_MAX_PAGES)
+	if (n_pages == 0 || n_pages > SPACE_MAX_PAGES)
 		return -EINVAL;
 	s->n_pages = n_pages;
 	s->n_words = (n_pages + WORD_BITS - 1) / WORD_BITS;
@@ -99,7 +100,7 @@ int
 pageheat_init(struct pageheat *h, uint64_t n_pages)
 {
 	h->n_pages = n_pages;
-	h->heat = calloc(n_pages, 1);
+	h->heat = calloc((n_pages + HEAT_WORD - 1) / HEAT_WORD, HEAT_WORD);
 	return h->heat != NULL ? 0 : -ENOMEM;
 }
 
@@ -113,8 +114,15 @@ pageheat_fini(struct pageheat *h)
 void
 pageheat_age(struct pageheat *h)
 {
-	for (uint64_t i = 0; i < h->n_pages; i++)
-		h->heat[i] /= 2;
+	for (uint64_t i = 0; i < h->n_pages; i += HEAT_WORD) {
+		uint64_t w;
+
+		memcpy(&w, h->heat + i, sizeof(w));
+		if (w == 0)
+			continue;	/* what was never hot is never touched */
+		w = w >> 1 & 0x7f7f7f7f7f7f7f7fULL;
+		memcpy(h->heat + i, &w, sizeof(w));
+	}
 }
 
 static void
@@ -132,12 +140,12 @@ absorb_page(uint64_t pfn, struct pageheat *heat, struct pageset *todo,
 }
 
 uint64_t
-pageset_absorb(uint64_t *dirty, struct pageheat *heat, struct pageset *todo,
-    struct pageset *next)
+pageset_absorb(uint64_t *dirty, uint64_t n_words, struct pageheat *heat,
+    struct pageset *todo, struct pageset *next)
 {
 	uint64_t found = 0;
 
-	for (uint64_t w = 0; w < todo->n_words; w++) {
+	for (uint64_t w = 0; w < n_words && w < todo->n_words; w++) {
 		uint64_t bits;
 
 		if (__atomic_load_n(&dirty[w], __ATOMIC_RELAXED) == 0)

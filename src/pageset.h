@@ -57,11 +57,11 @@ pageheat_is_hot(const struct pageheat *h, uint64_t pfn)
 
 /*
  * Take every bit out of a dirty bitmap that others may set at the same time
- * (little-endian words, n_words of s). A page that still waits in `todo`
+ * (n_words little-endian words, for the first pages of the sets). A page that still waits in `todo`
  * stays there, since it has not been read yet, unless it is hot: that goes to
  * `next` like all the others. Returns the number of pages reported.
  */
-uint64_t pageset_absorb(uint64_t *dirty, struct pageheat *heat,
-	    struct pageset *todo, struct pageset *next);
+uint64_t pageset_absorb(uint64_t *dirty, uint64_t n_words,
+	    struct pageheat *heat, struct pageset *todo, struct pageset *next);
 
 #endif

@@ -89,7 +89,7 @@ rounds_harvested(struct rounds *r)
 
 	/* A page written since may no longer be the hole it was. */
 	region_forget_holes(r->region);
-	n = pageset_absorb(r->dirty, &r->heat, &r->todo, &r->next);
+	n = pageset_absorb(r->dirty, r->todo.n_words, &r->heat, &r->todo, &r->next);
 	if (++r->harvests % AGE_EVERY == 0)
 		pageheat_age(&r->heat);
 	return n;

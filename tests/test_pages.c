@@ -308,7 +308,56 @@ root_follows_every_page_and_the_state(void)
 	CU_ASSERT(!digest_equal(&first, &d));
 	digest_tree_free(t);
 	CU_ASSERT_EQUAL(digest_tree_new(&t, 0), -EINVAL);
-	CU_ASSERT_EQUAL(digest_tree_new(&t, RAM_MAX_PAGES + 1), -EINVAL);
+	CU_ASSERT_EQUAL(digest_tree_new(&t, SPACE_MAX_PAGES + 1), -EINVAL);
+}
+
+/* Resident bytes of this process. */
+static uint64_t
+resident_bytes(void)
+{
+	unsigned long long size, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_EQUAL(fscanf(f, "%llu %llu", &size, &resident), 2);
+	fclose(f);
+	return resident * 4096;
+}
+
+static void
+empty_space_costs_next_to_nothing(void)
+{
+	const uint64_t n = DISK_MAX_BYTES / PAGE_BYTES, before = resident_bytes();
+	struct digest state = { { 0 } }, empty, d, page = { { 7 } };
+	struct pageheat heat;
+	struct pageset set;
+	struct digest_tree *t;
+
+	CU_ASSERT_EQUAL_FATAL(digest_tree_new(&t, n), 0);
+	CU_ASSERT_EQUAL_FATAL(pageset_init(&set, n), 0);
+	CU_ASSERT_EQUAL_FATAL(pageheat_init(&heat, n), 0);
+	digest_tree_root(t, &state, &empty);
+	for (uint64_t pfn = 5; pfn < n; pfn += n / 64) {
+		digest_tree_set(t, pfn, &page);
+		pageset_set(&set, pfn);
+		heat.heat[pfn] = 9;
+	}
+	pageheat_age(&heat);
+	CU_ASSERT_EQUAL(heat.heat[5], 4);
+	CU_ASSERT_EQUAL(pageset_next(&set, 6), 5 + n / 64);
+	CU_ASSERT(digest_equal(digest_tree_get(t, 5), &page));
+	CU_ASSERT(digest_equal(digest_tree_get(t, 6), digest_tree_zero(t)));
+	digest_tree_root(t, &state, &d);
+	CU_ASSERT(!digest_equal(&d, &empty));
+	CU_ASSERT(resident_bytes() - before < (32u << 20));
+	/* All zero again is the same as never touched. */
+	for (uint64_t pfn = 5; pfn < n; pfn += n / 64)
+		digest_tree_set(t, pfn, digest_tree_zero(t));
+	digest_tree_root(t, &state, &d);
+	CU_ASSERT(digest_equal(&d, &empty));
+	digest_tree_free(t);
+	pageset_fini(&set);
+	pageheat_fini(&heat);
 }
 
 static void
@@ -349,11 +398,11 @@ dirty_pages_wait_where_they_should(void)
 	pageset_set(&todo, 6);
 	dirty[0] = 1 << 5 | 1 << 9;
 	dirty[1] = UINT64_MAX;		/* bits beyond the last page mean nothing */
-	CU_ASSERT_EQUAL(pageset_absorb(dirty, &heat, &todo, &next), 2 + 36);
+	CU_ASSERT_EQUAL(pageset_absorb(dirty, todo.n_words, &heat, &todo, &next), 2 + 36);
 	CU_ASSERT(pageset_test(&todo, 5) && !pageset_test(&next, 5));
 	CU_ASSERT(pageset_test(&next, 9) && dirty[0] == 0 && dirty[1] == 0);
 	dirty[0] = 1 << 5;		/* again: hot, so it goes last */
-	CU_ASSERT_EQUAL(pageset_absorb(dirty, &heat, &todo, &next), 1);
+	CU_ASSERT_EQUAL(pageset_absorb(dirty, todo.n_words, &heat, &todo, &next), 1);
 	CU_ASSERT(!pageset_test(&todo, 5) && pageset_test(&next, 5));
 	CU_ASSERT(pageheat_is_hot(&heat, 5) && !pageheat_is_hot(&heat, 9));
 	pageheat_age(&heat);
@@ -413,6 +462,8 @@ main(void)
 		    deltas_stay_within_their_page },
 		{ "the root follows every page and the state (3)",
 		    root_follows_every_page_and_the_state },
+		{ "empty space costs next to nothing",
+		    empty_space_costs_next_to_nothing },
 		{ "sets count and find", sets_count_and_find },
 		{ "dirty pages wait where they should",
 		    dirty_pages_wait_where_they_should },

@@ -27,7 +27,7 @@
 #define REASON_TEXT_MAX		511	/* a sentence for a person, bytes */
 #define FINGERPRINT_MAX		63	/* "SHA256:" and base64, bytes */
 #define BOOT_FILE_MAX_BYTES	(512ULL << 20)	/* kernel or initramfs */
-#define SPEC_MAX		(16u << 10)	/* a packed spec.Spec, bytes */
+#define SPEC_MAX		(8u << 10)	/* a packed spec.Spec, bytes */
 
 /* Disks and the network */
 #define DISKS_MAX		2u

@@ -33,6 +33,8 @@ uint32_t
 arrival_parse(const Persona__Transfer__Persona *offer, uint64_t attempt,
     struct persona_record *rec)
 {
+	const char *why;
+
 	memset(rec, 0, sizeof(*rec));
 	if (offer->has_state_version && offer->state_version != STATE_VERSION)
 		return REASON_VERSION;
@@ -50,6 +52,8 @@ arrival_parse(const Persona__Transfer__Persona *offer, uint64_t attempt,
 	    offer->cpu_baseline) ||
 	    !text_fits(rec->cmdline, sizeof(rec->cmdline),
 	    offer->cmdline != NULL ? offer->cmdline : ""))
+		return REASON_PROTOCOL;
+	if (spec_pack(offer->spec, &rec->spec, &why) < 0)
 		return REASON_PROTOCOL;
 	rec->ram_bytes = offer->ram_bytes;
 	rec->vcpus = offer->vcpus;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -337,6 +338,29 @@ open_sources(struct control_request *req, const Persona__Control__Create *c,
 }
 
 static int
+fill_spec(struct packed_spec *spec, int kernel, int initrd)
+{
+	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
+	Persona__Spec__Boot boot[2] = {
+		PERSONA__SPEC__BOOT__INIT, PERSONA__SPEC__BOOT__INIT
+	};
+	struct stat st;
+	const char *why;
+
+	if (fstat(kernel, &st) < 0)
+		return -errno;
+	boot[0].bytes = (uint64_t)st.st_size;
+	s.kernel = &boot[0];
+	if (initrd >= 0) {
+		if (fstat(initrd, &st) < 0)
+			return -errno;
+		boot[1].bytes = (uint64_t)st.st_size;
+		s.initrd = &boot[1];
+	}
+	return spec_pack(&s, spec, &why);
+}
+
+static int
 fill_record(struct persona_record *rec, const Persona__Control__Create *c)
 {
 	snprintf(rec->name, sizeof(rec->name), "%s", c->name);
@@ -360,7 +384,8 @@ begin_create(struct daemon *d, struct control_request *req,
 	struct image_copy *copy;
 	int r = -ENOMEM;
 
-	if (creation == NULL || (r = fill_record(&creation->rec, c)) < 0) {
+	if (creation == NULL || (r = fill_record(&creation->rec, c)) < 0 ||
+	    (r = fill_spec(&creation->rec.spec, kernel, initrd)) < 0) {
 		close(kernel);
 		if (initrd >= 0)
 			close(initrd);

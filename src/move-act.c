@@ -20,6 +20,24 @@
 
 /* --- telling the worker --------------------------------------------------- */
 
+/* As the offer tells the target; everything stays the move's. */
+static void
+describe_persona(struct move *m, Persona__Transfer__Persona *out)
+{
+	struct persona_record *rec = &m->persona->rec;
+
+	out->id = rec->id;
+	out->name = rec->name;
+	out->ram_bytes = rec->ram_bytes;
+	out->vcpus = rec->vcpus;
+	out->cpu_baseline = rec->cpu_baseline;
+	out->tenure = rec->tenure;
+	out->cmdline = rec->cmdline;
+	out->has_state_version = true;
+	out->state_version = STATE_VERSION;
+	out->spec = m->spec;
+}
+
 void
 move_send_setup(struct move *m)
 {
@@ -33,18 +51,9 @@ move_send_setup(struct move *m)
 	Persona__Transfer__Address *list[PEER_ADDRESSES_MAX];
 	struct peer_place places[PEER_ADDRESSES_MAX];
 	struct daemon *d = m->daemon;
-	struct persona_record *rec = &m->persona->rec;
 	int key_fd = identity_private_fd(d->identity);
 
-	persona.id = rec->id;
-	persona.name = rec->name;
-	persona.ram_bytes = rec->ram_bytes;
-	persona.vcpus = rec->vcpus;
-	persona.cpu_baseline = rec->cpu_baseline;
-	persona.tenure = rec->tenure;
-	persona.cmdline = rec->cmdline;
-	persona.has_state_version = true;
-	persona.state_version = STATE_VERSION;
+	describe_persona(m, &persona);
 	setup.transfer_id = m->transfer_id;
 	setup.persona = &persona;
 	setup.n_addresses = peers_places(d->peers, &m->peer, places,

@@ -27,6 +27,7 @@ struct move {
 	struct persona		*persona;	/* NULL: it is over for it */
 	struct peer_record	peer;
 	struct move_options	options;
+	Persona__Spec__Spec	*spec;		/* as it is offered */
 	struct handover		handover;
 	struct syncproc		*sync;
 	struct report		*report;

@@ -51,6 +51,8 @@ move_free(struct move *m)
 	move_close_fd(&m->transfer_fd);
 	move_close_fd(&m->dirty_fd);
 	move_close_fd(&m->state_fd);
+	if (m->spec != NULL)
+		persona__spec__spec__free_unpacked(m->spec, NULL);
 	free(m);
 }
 
@@ -162,6 +164,7 @@ move_new(struct move **mp, struct persona *p, const struct peer_record *peer,
     const struct move_options *options)
 {
 	struct move *m = calloc(1, sizeof(*m));
+	int r;
 
 	if (m == NULL)
 		return -ENOMEM;
@@ -172,7 +175,11 @@ move_new(struct move **mp, struct persona *p, const struct peer_record *peer,
 	m->transfer_fd = m->dirty_fd = m->state_fd = -1;
 	*mp = m;
 	m->timer = evtimer_new(p->daemon->base, timer_cb, m);
-	return m->timer == NULL ? -ENOMEM : transfer_id_new(m->transfer_id);
+	if (m->timer == NULL)
+		return -ENOMEM;
+	if ((r = spec_unpack(&p->rec.spec, &m->spec)) < 0)
+		return r;
+	return transfer_id_new(m->transfer_id);
 }
 
 int

@@ -169,10 +169,11 @@ registry_target_prepared(struct registry *r, const struct incoming_record *in)
 		return n;
 	if ((n = may_prepare(r, in)) == 0)
 		n = sql_one(sql_run(r, "INSERT OR REPLACE INTO incoming "
-		    "VALUES (?, ?, 'prepared', ?, ?, ?, ?, ?, ?, ?)",
-		    "tititiitt", p->id, in->attempt, in->peer, p->tenure,
+		    "VALUES (?, ?, 'prepared', ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "tititiittb", p->id, in->attempt, in->peer, p->tenure,
 		    p->name, p->ram_bytes, (uint64_t)p->vcpus,
-		    p->cpu_baseline, p->cmdline), -EIO);
+		    p->cpu_baseline, p->cmdline,
+		    (const void *)p->spec.bytes, p->spec.len), -EIO);
 	return sql_end(r, n);
 }
 
@@ -186,10 +187,11 @@ registry_target_owner(struct registry *r, const char *id, uint64_t attempt)
 	/* A persona that comes back keeps its boot files and date of birth. */
 	n = sql_one(sql_run(r, "INSERT INTO persona SELECT persona_id, name, "
 	    "ram_bytes, vcpus, cpu_baseline, cmdline, 0, tenure, 'owner', 1, "
-	    "0, '', '', '', unixepoch(), 0 FROM incoming "
+	    "0, '', '', '', unixepoch(), 0, spec FROM incoming "
 	    "WHERE persona_id = ? AND attempt = ? AND state = 'prepared' "
 	    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
-	    "cmdline = excluded.cmdline, tenure = excluded.tenure, "
+	    "cmdline = excluded.cmdline, spec = excluded.spec, "
+	    "tenure = excluded.tenure, "
 	    "holding = 'owner', running = 1, crashed = 0, last_end = '', "
 	    "peer = '', peer_name = '' WHERE holding <> 'owner' "
 	    "AND excluded.tenure > tenure", "ti", id, attempt), -ESTALE);
@@ -232,6 +234,7 @@ read_incoming(sqlite3_stmt *st, void *arg)
 	p->vcpus = (uint32_t)sql_u64(st, 7);
 	sql_text(st, 8, p->cpu_baseline, sizeof(p->cpu_baseline));
 	sql_text(st, 9, p->cmdline, sizeof(p->cmdline));
+	p->spec.len = sql_blob(st, 10, p->spec.bytes, sizeof(p->spec.bytes));
 }
 
 int

@@ -17,8 +17,9 @@ struct registry {
 typedef void sql_row_fn(sqlite3_stmt *st, void *arg);
 
 /*
- * One statement; `types` has a 't' (const char *) or an 'i' (uint64_t) for
- * each argument that follows. The number of rows changed, or -errno.
+ * One statement; `types` has a 't' (const char *), an 'i' (uint64_t) or a 'b'
+ * (const void *, size_t) for each argument that follows. The number of rows
+ * changed, or -errno.
  */
 int	sql_run(struct registry *r, const char *sql, const char *types, ...);
 
@@ -35,6 +36,9 @@ int	sql_end(struct registry *r, int result);
 int	sql_one(int changes, int none);
 
 void	sql_text(sqlite3_stmt *st, int column, char *to, size_t size);
+
+/* At most `size` bytes; a longer value counts as none. How many there are. */
+size_t	sql_blob(sqlite3_stmt *st, int column, void *to, size_t size);
 uint64_t sql_u64(sqlite3_stmt *st, int column);
 
 #endif

@@ -15,7 +15,7 @@
 #include "log.h"
 #include "registry-sql.h"
 
-#define SCHEMA_VERSION	1
+#define SCHEMA_VERSION	2
 
 static const char schema[] =
     "CREATE TABLE persona ("
@@ -70,6 +70,12 @@ static const char schema[] =
     ") STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
 
+/* What a persona is made of came second; the first had no disk and no network. */
+static const char schema_2[] =
+    "ALTER TABLE persona ADD COLUMN spec BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE incoming ADD COLUMN spec BLOB NOT NULL DEFAULT x'';"
+    "PRAGMA user_version = 2;";
+
 /* The last call's failure as -errno, 0 when it did not fail. */
 static int
 sql_errno(struct registry *r)
@@ -108,7 +114,12 @@ bind_all(sqlite3_stmt *st, const char *types, va_list ap)
 		if (*types == 't')
 			sqlite3_bind_text(st, i, va_arg(ap, const char *), -1,
 			    SQLITE_TRANSIENT);
-		else
+		else if (*types == 'b') {
+			const void *data = va_arg(ap, const void *);
+
+			sqlite3_bind_blob64(st, i, data, va_arg(ap, size_t),
+			    SQLITE_TRANSIENT);
+		} else
 			sqlite3_bind_int64(st, i,
 			    (sqlite3_int64)va_arg(ap, uint64_t));
 	}
@@ -190,6 +201,18 @@ sql_text(sqlite3_stmt *st, int column, char *to, size_t size)
 	snprintf(to, size, "%s", text == NULL ? "" : (const char *)text);
 }
 
+size_t
+sql_blob(sqlite3_stmt *st, int column, void *to, size_t size)
+{
+	const void *data = sqlite3_column_blob(st, column);
+	int len = sqlite3_column_bytes(st, column);
+
+	if (data == NULL || len <= 0 || (size_t)len > size)
+		return 0;
+	memcpy(to, data, (size_t)len);
+	return (size_t)len;
+}
+
 uint64_t
 sql_u64(sqlite3_stmt *st, int column)
 {
@@ -222,13 +245,21 @@ exec(struct registry *r, const char *sql)
 }
 
 static int
-create_schema(struct registry *r)
+make_schema(struct registry *r, int version)
 {
 	int n;
 
+	if (version > SCHEMA_VERSION)
+		return -ENOTSUP;
+	if (version == SCHEMA_VERSION)
+		return 0;
 	if ((n = sql_begin(r)) < 0)
 		return n;
-	return sql_end(r, exec(r, schema));
+	if (version < 1)
+		n = exec(r, schema);
+	if (n == 0)
+		n = exec(r, schema_2);
+	return sql_end(r, n);
 }
 
 int
@@ -254,11 +285,7 @@ registry_open(struct registry **rp, const char *path)
 	    "PRAGMA wal_autocheckpoint = 0")) < 0 ||
 	    (n = user_version(r, &version)) < 0)
 		goto out;
-	if (version == 0)
-		n = create_schema(r);
-	else if (version != SCHEMA_VERSION)
-		n = -ENOTSUP;
-	if (n < 0)
+	if ((n = make_schema(r, version)) < 0)
 		goto out;
 	registry_tidy(r);
 	*rp = r;
@@ -298,7 +325,7 @@ registry_limit_pages(struct registry *r, unsigned int pages)
 
 #define PERSONA_COLUMNS "id, name, ram_bytes, vcpus, cpu_baseline, cmdline, " \
     "has_boot, tenure, holding, running, crashed, last_end, peer, " \
-    "peer_name, created_unix_s, last_attempt"
+    "peer_name, created_unix_s, last_attempt, spec"
 
 static enum holding
 holding_parse(const char *word)
@@ -332,6 +359,7 @@ read_persona(sqlite3_stmt *st, void *arg)
 	sql_text(st, 13, p->peer_name, sizeof(p->peer_name));
 	p->created_unix_s = sql_u64(st, 14);
 	p->last_attempt = sql_u64(st, 15);
+	p->spec.len = sql_blob(st, 16, p->spec.bytes, sizeof(p->spec.bytes));
 }
 
 int
@@ -339,11 +367,12 @@ registry_persona_add(struct registry *r, const struct persona_record *p)
 {
 	/* A name that a PREPARED arrival will need is taken, too. */
 	return sql_one(sql_run(r, "INSERT INTO persona SELECT ?1, ?2, ?3, ?4, "
-	    "?5, ?6, ?7, ?8, 'owner', 0, 0, '', '', '', ?9, 0 "
+	    "?5, ?6, ?7, ?8, 'owner', 0, 0, '', '', '', ?9, 0, ?10 "
 	    "WHERE NOT EXISTS (SELECT 1 FROM incoming WHERE name = ?2 "
-	    "AND state = 'prepared')", "ttiittiii", p->id, p->name,
+	    "AND state = 'prepared')", "ttiittiiib", p->id, p->name,
 	    p->ram_bytes, (uint64_t)p->vcpus, p->cpu_baseline, p->cmdline,
-	    (uint64_t)p->has_boot, p->tenure, p->created_unix_s), -EEXIST);
+	    (uint64_t)p->has_boot, p->tenure, p->created_unix_s,
+	    (const void *)p->spec.bytes, p->spec.len), -EEXIST);
 }
 
 int
@@ -378,6 +407,15 @@ registry_persona_each(struct registry *r, persona_each_fn *fn, void *arg)
 	    "ORDER BY name", NULL, walk_persona, &w);
 
 	return n < 0 ? n : 0;
+}
+
+int
+registry_persona_set_spec(struct registry *r, const char *id,
+    const struct packed_spec *spec)
+{
+	return sql_one(sql_run(r, "UPDATE persona SET spec = ? WHERE id = ? "
+	    "AND holding = 'owner'", "bt", (const void *)spec->bytes,
+	    spec->len, id), -EPERM);
 }
 
 int

@@ -14,6 +14,7 @@
 
 #include "bounds.h"
 #include "hexid.h"
+#include "spec.h"
 
 #define PERSONA_ID_LEN	HEXID_LEN
 #define BASELINE_MAX	31	/* "x86-64-v2", bytes */
@@ -46,6 +47,7 @@ struct persona_record {
 	char		peer_name[HANDSET_NAME_MAX + 1];
 	uint64_t	created_unix_s;
 	uint64_t	last_attempt;	/* the highest number given out here */
+	struct packed_spec spec;	/* disks, network, limits, policy */
 };
 
 /* A source's attempt that has got as far as the stop. */
@@ -103,6 +105,10 @@ int	registry_persona_each(struct registry *r, persona_each_fn *fn,
 
 /* Forget it. -ENOENT; -EBUSY while an attempt is recorded for it. */
 int	registry_persona_delete(struct registry *r, const char *id);
+
+/* It is made of this from now on. -EPERM unless we own it. */
+int	registry_persona_set_spec(struct registry *r, const char *id,
+	    const struct packed_spec *spec);
 
 /* It runs now. -EPERM unless we own it. */
 int	registry_persona_started(struct registry *r, const char *id);

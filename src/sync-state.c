@@ -14,6 +14,7 @@
 #include "bundle.h"
 #include "hexid.h"
 #include "reason.h"
+#include "spec.h"
 
 const char *
 sync_state_name(enum sync_state s)
@@ -154,7 +155,7 @@ sync_check_persona(const Persona__Transfer__Persona *p, const char **why)
 	else if (p->tenure >= UINT64_MAX / 2)
 		*why = "the offered persona's tenure is out of bounds";
 	else
-		return 0;
+		return p->spec != NULL ? spec_check(p->spec, why) : 0;
 	return -EPROTO;
 }
 

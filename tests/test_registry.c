@@ -4,6 +4,7 @@
  * full disk changes nothing, and a file that is not ours is left alone.
  */
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,8 @@ sample(const char *id, const char *name)
 	strcpy(p.name, name);
 	strcpy(p.cpu_baseline, "x86-64-v2");
 	strcpy(p.cmdline, "rate=1M");
+	p.spec.len = 3;
+	memcpy(p.spec.bytes, "a\0b", 3);
 	return p;
 }
 
@@ -61,6 +64,8 @@ record_survives_reopening(void)
 	CU_ASSERT_STRING_EQUAL(got.id, ID);
 	CU_ASSERT_STRING_EQUAL(got.cmdline, "rate=1M");
 	CU_ASSERT_EQUAL(got.ram_bytes, 64 << 20);
+	CU_ASSERT_EQUAL(got.spec.len, 3);
+	CU_ASSERT_EQUAL(memcmp(got.spec.bytes, "a\0b", 3), 0);
 	CU_ASSERT_TRUE(got.running);
 	CU_ASSERT_EQUAL(got.holding, HOLDING_OWNER);
 	CU_ASSERT_EQUAL(registry_persona_ended(r, ID, true, "why"), 0);
@@ -68,6 +73,32 @@ record_survives_reopening(void)
 	CU_ASSERT_TRUE(got.crashed && !got.running);
 	CU_ASSERT_STRING_EQUAL(got.last_end, "why");
 	CU_ASSERT_EQUAL(registry_persona_get(r, "none", &got), -ENOENT);
+	registry_close(r);
+}
+
+/* The first version knew no spec: what it wrote is read on, with an empty one. */
+static void
+older_file_is_brought_up(void)
+{
+	struct registry *r = fresh();
+	struct persona_record p = sample(ID, "work"), got;
+	sqlite3 *db = NULL;
+
+	CU_ASSERT_EQUAL(registry_persona_add(r, &p), 0);
+	registry_close(r);
+	CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
+	CU_ASSERT_EQUAL_FATAL(sqlite3_exec(db,
+	    "ALTER TABLE persona DROP COLUMN spec;"
+	    "ALTER TABLE incoming DROP COLUMN spec;"
+	    "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	CU_ASSERT_EQUAL_FATAL(registry_open(&r, path), 0);
+	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &got), 0);
+	CU_ASSERT_STRING_EQUAL(got.cmdline, "rate=1M");
+	CU_ASSERT_EQUAL(got.spec.len, 0);
+	CU_ASSERT_EQUAL(registry_persona_set_spec(r, ID, &p.spec), 0);
+	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &got), 0);
+	CU_ASSERT_EQUAL(got.spec.len, 3);
 	registry_close(r);
 }
 
@@ -164,6 +195,8 @@ ownership_wants_its_own_preparation(void)
 	CU_ASSERT_EQUAL(got.attempt, 4);
 	CU_ASSERT_FALSE(got.aborted);
 	CU_ASSERT_EQUAL(registry_target_owner(r, ID, 4), 0);
+	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &p), 0);
+	CU_ASSERT_EQUAL(p.spec.len, 3);
 	CU_ASSERT_EQUAL(registry_persona_get(r, "work", &p), 0);
 	CU_ASSERT_EQUAL(p.holding, HOLDING_OWNER);
 	CU_ASSERT_EQUAL(p.tenure, 2);
@@ -302,6 +335,7 @@ main(void)
 {
 	static const struct unit_test tests[] = {
 		{ "a record survives reopening", record_survives_reopening },
+		{ "an older file is brought up", older_file_is_brought_up },
 		{ "names and ids are unique", names_and_ids_are_unique },
 		{ "a release wants its own stop", release_wants_its_own_stop },
 		{ "ownership wants its own preparation",

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: ISC */
+/* Judges, packs and unpacks a Spec. Decides nothing from what it says. */
+#include "spec.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define MAC_BYTES	6u
+#define ROOT_BYTES	32u
+#define ARCH_MAX	15u
+#define PORT_MAX	65535u
+#define CPU_PERCENT_MAX	(100u * 1024)
+#define ADDRESS_MAX	63u
+
+static bool
+word_ok(const char *s, size_t max)
+{
+	size_t n = strnlen(s, max + 1);
+
+	if (n == 0 || n > max)
+		return false;
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f)
+			return false;
+	return true;
+}
+
+static const char *
+wrong_disk(const Persona__Spec__Disk *d)
+{
+	if (d->bytes < DISK_MIN_BYTES || d->bytes > DISK_MAX_BYTES)
+		return "a disk has 4 KiB to 256 GiB";
+	if (d->bytes % PAGE_BYTES != 0)
+		return "a disk's size is not a multiple of 4096";
+	if (d->has_template_root && d->template_root.len != ROOT_BYTES)
+		return "a disk's template is not named by a root hash";
+	return NULL;
+}
+
+static const char *
+wrong_forward(const Persona__Spec__Forward *f)
+{
+	if (f->host_port < 1 || f->host_port > PORT_MAX ||
+	    f->guest_port < 1 || f->guest_port > PORT_MAX)
+		return "a forwarded port is not 1 to 65535";
+	if (f->host != NULL && !word_ok(f->host, ADDRESS_MAX))
+		return "a forward's address is not an address";
+	return NULL;
+}
+
+static const char *
+wrong_net(const Persona__Spec__Net *n)
+{
+	const char *why = NULL;
+
+	/* Locally administered and not a group's (IEEE 802-2014, 8.2). */
+	if (n->mac.len != MAC_BYTES || (n->mac.data[0] & 3) != 2)
+		return "the network card's address is not a private one";
+	if (n->n_forwards > FORWARDS_MAX)
+		return "there are more than 32 forwarded ports";
+	for (size_t i = 0; i < n->n_forwards && why == NULL; i++)
+		why = wrong_forward(n->forwards[i]);
+	return why;
+}
+
+static bool
+boot_ok(const Persona__Spec__Boot *b)
+{
+	return b == NULL || (b->bytes >= 1 && b->bytes <= BOOT_FILE_MAX_BYTES);
+}
+
+static const char *
+wrong_spec(const Persona__Spec__Spec *s)
+{
+	const char *why = NULL;
+
+	if (s->n_disks > DISKS_MAX)
+		return "there are more than 2 disks";
+	for (size_t i = 0; i < s->n_disks && why == NULL; i++)
+		why = wrong_disk(s->disks[i]);
+	if (why == NULL && s->net != NULL)
+		why = wrong_net(s->net);
+	if (why != NULL)
+		return why;
+	if (s->limits != NULL && s->limits->has_cpu_percent &&
+	    (s->limits->cpu_percent < 1 ||
+	    s->limits->cpu_percent > CPU_PERCENT_MAX))
+		return "the processor limit is out of bounds";
+	if (s->arch != NULL && !word_ok(s->arch, ARCH_MAX))
+		return "the processor architecture is not a name";
+	if (!boot_ok(s->kernel) || !boot_ok(s->initrd) ||
+	    (s->initrd != NULL && s->kernel == NULL))
+		return "the boot files' sizes are out of bounds";
+	return NULL;
+}
+
+int
+spec_check(const Persona__Spec__Spec *s, const char **why)
+{
+	*why = wrong_spec(s);
+	return *why == NULL ? 0 : -EPROTO;
+}
+
+int
+spec_pack(const Persona__Spec__Spec *s, struct packed_spec *out,
+    const char **why)
+{
+	size_t len;
+	int r;
+
+	*why = NULL;
+	out->len = 0;
+	if (s == NULL)
+		return 0;
+	if ((r = spec_check(s, why)) < 0)
+		return r;
+	len = persona__spec__spec__get_packed_size(s);
+	if (len > sizeof(out->bytes)) {
+		*why = "what the persona is made of takes more than 8 KiB";
+		return -EMSGSIZE;
+	}
+	out->len = persona__spec__spec__pack(s, out->bytes);
+	return 0;
+}
+
+int
+spec_unpack(const struct packed_spec *in, Persona__Spec__Spec **sp)
+{
+	Persona__Spec__Spec *s;
+	const char *why;
+	int r;
+
+	*sp = NULL;
+	if (in->len > sizeof(in->bytes))
+		return -EPROTO;
+	s = persona__spec__spec__unpack(NULL, in->len, in->bytes);
+	if (s == NULL)
+		return -EPROTO;
+	if ((r = spec_check(s, &why)) < 0) {
+		persona__spec__spec__free_unpacked(s, NULL);
+		return r;
+	}
+	*sp = s;
+	return 0;
+}

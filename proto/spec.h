@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a persona is made of (spec.proto), as it is stored and carried: packed,
+ * and judged before anybody relies on it. Knows no registry and no peer.
+ */
+#ifndef SPEC_H
+#define SPEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bounds.h"
+#include "spec.pb-c.h"
+
+/* A packed spec.Spec; len 0 is the empty one. */
+struct packed_spec {
+	size_t	len;
+	uint8_t	bytes[SPEC_MAX];
+};
+
+/*
+ * Is everything in it within its bounds? It may come from a peer or a file.
+ * 0, or -EPROTO with *why a sentence (static).
+ */
+int	spec_check(const Persona__Spec__Spec *s, const char **why);
+
+/*
+ * Pack a spec (NULL: the empty one) after spec_check. 0; -EPROTO, -EMSGSIZE
+ * when it is larger than SPEC_MAX. *out is empty after a failure.
+ */
+int	spec_pack(const Persona__Spec__Spec *s, struct packed_spec *out,
+	    const char **why);
+
+/*
+ * The spec again; never NULL on success. The caller frees it with
+ * persona__spec__spec__free_unpacked(s, NULL). 0, -EPROTO or -ENOMEM.
+ */
+int	spec_unpack(const struct packed_spec *in, Persona__Spec__Spec **sp);
+
+#endif

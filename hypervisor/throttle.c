@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "clock.h"
 #include "vcpu.h"
 
 struct throttle {
@@ -39,27 +40,18 @@ throttle_plan(unsigned int percent, uint64_t *period_ns, uint64_t now_ns,
 	*until_ns = *period_ns + (*hold ? held_ns : THROTTLE_PERIOD_NS);
 }
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void *
 throttle_main(void *arg)
 {
 	struct throttle *t = arg;
-	uint64_t period_ns = now_ns(), until_ns;
+	uint64_t period_ns = clock_now_ns(), until_ns;
 	bool hold;
 
 	pthread_mutex_lock(&t->lock);
 	while (t->percent > 0) {
 		struct timespec until;
 
-		throttle_plan(t->percent, &period_ns, now_ns(), &hold,
+		throttle_plan(t->percent, &period_ns, clock_now_ns(), &hold,
 		    &until_ns);
 		if (hold)
 			crew_hold(t->crew, CREW_HOLD_THROTTLE);

@@ -21,6 +21,7 @@
 
 #include "arch.h"
 #include "bounds.h"
+#include "clock.h"
 #include "kvm.h"
 #include "vcpu-exit.h"
 
@@ -49,15 +50,6 @@ struct crew {
 	struct kvm_cpu	*cpus[VCPUS_MAX];
 	struct member	members[VCPUS_MAX];
 };
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static int
 kick_signal(void)
@@ -133,7 +125,7 @@ count_stretch(struct member *m)
 	uint64_t since = __atomic_exchange_n(&m->since_ns, 0, __ATOMIC_RELAXED);
 
 	if (since != 0)
-		__atomic_fetch_add(&m->run_ns, now_ns() - since,
+		__atomic_fetch_add(&m->run_ns, clock_now_ns() - since,
 		    __ATOMIC_RELAXED);
 }
 
@@ -158,7 +150,7 @@ park_while_held(struct member *m)
 	}
 	go_on = !c->quit;
 	if (go_on && m->since_ns == 0)
-		__atomic_store_n(&m->since_ns, now_ns(), __ATOMIC_RELAXED);
+		__atomic_store_n(&m->since_ns, clock_now_ns(), __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&c->lock);
 	return go_on;
 }
@@ -343,7 +335,7 @@ crew_release(struct crew *c, enum crew_hold why)
 void
 crew_stats(struct crew *c, uint64_t *run_ns, uint64_t *exits)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 
 	*run_ns = *exits = 0;
 	for (unsigned int i = 0; i < c->n; i++) {

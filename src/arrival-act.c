@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "attempt.h"
+#include "clock.h"
 #include "daemon.h"
 #include "guest.h"
 #include "log.h"
@@ -136,7 +137,7 @@ woken(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	(void)msg;
 	if (a == NULL)
 		return;
-	a->blackout_ns = daemon_now_ns() - a->stopped_at_ns;
+	a->blackout_ns = clock_now_ns() - a->stopped_at_ns;
 	if (r < 0)
 		snprintf(a->why, sizeof(a->why), "%s", why);
 	arrival_happen(a, r < 0 ? HANDOVER_RESUME_FAILED : HANDOVER_RESUMED,
@@ -151,7 +152,7 @@ wake(struct arrival *a)
 	struct question *q = ask(a);
 
 	if (q == NULL || v == NULL ||
-	    vmm_resume(v, daemon_now_ns() - a->stopped_at_ns, VMM_TIMEOUT_MS,
+	    vmm_resume(v, clock_now_ns() - a->stopped_at_ns, VMM_TIMEOUT_MS,
 	    woken, q) < 0) {
 		free(q);
 		step(a, HANDOVER_RESUME_FAILED, 0, 0);
@@ -301,7 +302,7 @@ let_go(struct arrival *a)
 	} else if (a->handover.state == HANDOVER_OWNER && !a->handover.reported)
 		attempt_timer(a->timer, 0);	/* the report wants its figures */
 	else
-		attempt_timer(a->timer, daemon_now_ms() + LINGER_MS);
+		attempt_timer(a->timer, clock_now_ms() + LINGER_MS);
 }
 
 void

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "daemon.h"
 #include "gate-server.h"
 #include "guest.h"
@@ -96,7 +97,7 @@ on_verified(struct arrival *a, struct ipc_msg *in)
 static void
 on_released(struct arrival *a, const Persona__Transfer__Released *released)
 {
-	uint64_t now = daemon_now_ns(), ago = released->stopped_for_ns;
+	uint64_t now = clock_now_ns(), ago = released->stopped_for_ns;
 
 	a->stopped_at_ns = ago < now ? now - ago : now;
 	arrival_happen(a, HANDOVER_PEER_RELEASED, 0, released->tenure);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "daemon.h"
 #include "log.h"
 #include "persona.h"
@@ -27,7 +28,7 @@ attempt_step(struct handover *h, const char *name,
 	enum handover_state before = h->state;
 	size_t n;
 
-	n = handover_step(h, e, daemon_now_ms(), actions);
+	n = handover_step(h, e, clock_now_ms(), actions);
 	if (h->state != before)
 		log_debug("persona %s: attempt %llu: %s", name,
 		    (unsigned long long)h->attempt,
@@ -39,7 +40,7 @@ attempt_step(struct handover *h, const char *name,
 void
 attempt_timer(struct event *timer, uint64_t at_ms)
 {
-	uint64_t now = daemon_now_ms(), in = at_ms > now ? at_ms - now : 0;
+	uint64_t now = clock_now_ms(), in = at_ms > now ? at_ms - now : 0;
 	struct timeval tv = { .tv_sec = (time_t)(in / 1000),
 	    .tv_usec = (suseconds_t)(in % 1000 * 1000) };
 

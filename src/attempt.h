@@ -27,7 +27,7 @@ typedef void attempt_act_fn(void *arg, const struct handover_action *action);
 void	attempt_step(struct handover *h, const char *name,
 	    const struct handover_event *e, attempt_act_fn *act, void *arg);
 
-/* Let the timer fire at this moment of daemon_now_ms(); 0: not at all. */
+/* Let the timer fire at this moment of clock_now_ms(); 0: not at all. */
 void	attempt_timer(struct event *timer, uint64_t at_ms);
 
 /*

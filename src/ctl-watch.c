@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "ctl-json.h"
 #include "ctl-progress.h"
 
@@ -30,15 +30,6 @@ struct watch {
 	uint64_t		last_line_ms;
 	struct progress		progress;
 };
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static unsigned int
 terminal_columns(void)
@@ -88,7 +79,7 @@ show_bar(struct watch *w, const Persona__Control__MoveInfo *m)
 static void
 show_lines(struct watch *w, const Persona__Control__Reply *reply)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_now_ms();
 	char line[PROGRESS_LINE_MAX];
 
 	if (w->last_line_ms != 0 && now - w->last_line_ms < LINE_EVERY_MS)

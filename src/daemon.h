@@ -38,8 +38,4 @@ struct daemon {
 const char *daemon_program(const struct daemon *d, const char *name,
 	    char buf[DAEMON_PROGRAM_MAX]);
 
-/* CLOCK_MONOTONIC. */
-uint64_t daemon_now_ns(void);
-uint64_t daemon_now_ms(void);
-
 #endif

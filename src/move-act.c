@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "attempt.h"
+#include "clock.h"
 #include "daemon.h"
 #include "guest.h"
 #include "identity.h"
@@ -239,7 +240,7 @@ let_go(struct move *m)
 	if (m->sync == NULL)
 		move_free(m);
 	else
-		attempt_timer(m->timer, daemon_now_ms() + LINGER_MS);
+		attempt_timer(m->timer, clock_now_ms() + LINGER_MS);
 }
 
 void

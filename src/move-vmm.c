@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "attempt.h"
+#include "clock.h"
 #include "daemon.h"
 #include "guest.h"
 #include "log.h"
@@ -101,7 +102,7 @@ move_park(struct move *m)
 	int r = -ESHUTDOWN;
 
 	/* From here the blackout counts: the guest stops a little later. */
-	m->stopped_at_ns = daemon_now_ns();
+	m->stopped_at_ns = clock_now_ns();
 	if (q != NULL && v != NULL)
 		r = vmm_pause(v, VMM_TIMEOUT_MS, paused, q);
 	if (r < 0) {

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "ipc.h"
 #include "log.h"
@@ -58,19 +58,10 @@ struct worker {
 	bool			unsendable;	/* the socket takes no more */
 };
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static void
 set_timer(struct worker *w, uint64_t at_ms)
 {
-	const uint64_t now = now_ms(), ms = at_ms > now ? at_ms - now : 0;
+	const uint64_t now = clock_now_ms(), ms = at_ms > now ? at_ms - now : 0;
 	const struct timeval tv = { (time_t)(ms / 1000),
 	    (suseconds_t)(ms % 1000 * 1000) };
 
@@ -101,7 +92,7 @@ linger(struct worker *w)
 		return;
 	}
 	(void)shutdown(w->sock, SHUT_WR);
-	set_timer(w, now_ms() + LINGER_MS);
+	set_timer(w, clock_now_ms() + LINGER_MS);
 }
 
 static void
@@ -165,7 +156,7 @@ static bool
 pause_for_peer(struct worker *w)
 {
 	if (w->dial == NULL || !pairing_peer_not_ready(w->pairing) ||
-	    now_ms() + RETRY_MS >= w->deadline_ms)
+	    clock_now_ms() + RETRY_MS >= w->deadline_ms)
 		return false;
 	close_connection(w);
 	if (!w->told_not_ready)
@@ -173,7 +164,7 @@ pause_for_peer(struct worker *w)
 		    PERSONA__PAIRING__STEP__WHAT__PEER_NOT_READY);
 	w->told_not_ready = true;
 	w->state = WORKER_PAUSING;
-	set_timer(w, now_ms() + RETRY_MS);
+	set_timer(w, clock_now_ms() + RETRY_MS);
 	return true;
 }
 
@@ -256,7 +247,7 @@ readable_cb(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (n > 0)
-		pairing_input(w->pairing, buf, (size_t)n, now_ms());
+		pairing_input(w->pairing, buf, (size_t)n, clock_now_ms());
 	else
 		pairing_input_end(w->pairing);
 	advance(w);
@@ -278,7 +269,7 @@ talk(struct worker *w, int fd)
 	    event_add(w->read_ev, NULL) < 0)
 		return -ENOMEM;
 	if ((r = pairing_new(&w->pairing, w->role, &w->own, w->timeout_ms,
-	    now_ms())) < 0)
+	    clock_now_ms())) < 0)
 		return r;
 	w->state = WORKER_TALKING;
 	return 0;
@@ -318,7 +309,7 @@ timer_cb(evutil_socket_t fd, short what, void *arg)
 		pair_dial_start(w->dial);
 		break;
 	case WORKER_TALKING:
-		pairing_tick(w->pairing, now_ms());
+		pairing_tick(w->pairing, clock_now_ms());
 		advance(w);
 		break;
 	default:	/* nobody said what to do, or our last words go unread */
@@ -405,7 +396,7 @@ on_setup(struct worker *w, const Persona__Pairing__PairSetup *s, int fd)
 		goto bad;
 	w->own.port = (uint16_t)s->own_port;
 	w->timeout_ms = s->has_timeout_ms ? s->timeout_ms : PAIRING_PERSON_MS;
-	w->deadline_ms = now_ms() + w->timeout_ms;
+	w->deadline_ms = clock_now_ms() + w->timeout_ms;
 	event_del(w->timer);
 	if (s->role != PERSONA__PAIRING__PAIR_SETUP__ROLE__OFFER)
 		return begin_accept(w, s, fd);
@@ -532,7 +523,7 @@ worker_init(struct worker *w, int ipc_fd)
 	if (w->ipc_ev == NULL || w->timer == NULL ||
 	    event_add(w->ipc_ev, NULL) < 0)
 		return -ENOMEM;
-	set_timer(w, now_ms() + PAIRING_STEP_MS);
+	set_timer(w, clock_now_ms() + PAIRING_STEP_MS);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "bounds.h"
+#include "clock.h"
 #include "control.h"
 #include "daemon.h"
 #include "reason.h"
@@ -114,7 +115,7 @@ report_new(struct daemon *d, const char *persona, const char *peer,
 	r->outgoing = outgoing;
 	r->attempt = attempt;
 	r->ram_bytes = ram_bytes;
-	r->started_ms = daemon_now_ms();
+	r->started_ms = clock_now_ms();
 	persona__transfer__progress__init(&r->progress);
 	persona__transfer__savings__init(&r->savings);
 	TAILQ_INSERT_HEAD(&d->reports->list, r, entry);
@@ -132,7 +133,7 @@ fill(struct report *r, Persona__Control__MoveInfo *info)
 	info->outgoing = r->outgoing;
 	info->progress = &r->progress;
 	info->has_elapsed_ms = true;
-	info->elapsed_ms = (r->ended ? r->ended_ms : daemon_now_ms()) -
+	info->elapsed_ms = (r->ended ? r->ended_ms : clock_now_ms()) -
 	    r->started_ms;
 	info->has_ended = true;
 	info->ended = r->ended;
@@ -270,7 +271,7 @@ report_end(struct report *r, uint32_t reason, const char *message)
 	if (r == NULL || r->ended)
 		return;
 	r->ended = true;
-	r->ended_ms = daemon_now_ms();
+	r->ended_ms = clock_now_ms();
 	r->reason = reason;
 	snprintf(r->message, sizeof(r->message), "%s",
 	    message != NULL && message[0] != '\0' ? message :

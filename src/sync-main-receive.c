@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "clock.h"
 #include "reason.h"
 #include "region.h"
 #include "stream.h"
@@ -39,7 +40,7 @@ static uint64_t
 engine_now(void *arg)
 {
 	(void)arg;
-	return worker_now_ns();
+	return clock_now_ns();
 }
 
 static void
@@ -242,7 +243,7 @@ receive_open(struct worker *w, void **role)
 	if (s == NULL)
 		return -ENOMEM;
 	s->w = w;
-	s->opened_ns = worker_now_ns();
+	s->opened_ns = clock_now_ns();
 	*role = s;
 	return sync_receive_new(&s->engine, &ops, s);
 }
@@ -272,7 +273,7 @@ receive_tick(void *role)
 	struct receiver *s = role;
 
 	sync_receive_tick(s->engine);
-	if (!s->offered && worker_now_ns() - s->opened_ns > OFFER_NS)
+	if (!s->offered && clock_now_ns() - s->opened_ns > OFFER_NS)
 		worker_ended(s->w, REASON_LINK_LOST,
 		    "the peer connected but offered nothing");
 }

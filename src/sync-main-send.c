@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gate-command.h"
+#include "clock.h"
 #include "log.h"
 #include "reason.h"
 #include "region.h"
@@ -72,7 +73,7 @@ static uint64_t
 engine_now(void *arg)
 {
 	(void)arg;
-	return worker_now_ns();
+	return clock_now_ns();
 }
 
 static void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Event loop, clock and personad's connection of a persona-sync process. Knows
+ * Event loop and personad's connection of a persona-sync process. Knows
  * no role.
  */
 #include "sync-worker.h"
@@ -9,22 +9,12 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "log.h"
 #include "reason.h"
 
 #define TICK_MS		10
 #define TELL_TIMEOUT_MS	5000
-
-uint64_t
-worker_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
 
 void
 worker_again(struct worker *w)

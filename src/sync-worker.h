@@ -55,8 +55,6 @@ int	worker_run(const struct worker_role *role, int ipc_fd);
 
 /* --- for the roles ---------------------------------------------------------- */
 
-uint64_t worker_now_ns(void);
-
 /* Call the role's step from the loop, soon. */
 void	worker_again(struct worker *w);
 

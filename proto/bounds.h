@@ -62,6 +62,15 @@
 #define STATE_BLOB_MAX		(4u << 20)	/* saved machine state, bytes */
 #define STREAMS_MAX		16u		/* channels of one transfer */
 
+/* Images and persona files (image.proto, persona-file(5)) */
+#define IMAGE_VERSION		1	/* of the manifest */
+#define MANIFEST_MAX		(64u << 10)	/* packed, bytes */
+#define LABEL_MAX		255u	/* UTF-8, bytes without NUL */
+#define FILE_VERSION		1	/* of the .persona format */
+#define FILE_CHUNK_PAGES	16u
+#define FILE_SLOTS_MAX		16u	/* ways to open one file */
+#define PASSPHRASE_MAX		1024u	/* bytes */
+
 /* Peers */
 #define PEERS_MAX		256u
 #define PERSONAS_MAX		64u

@@ -45,6 +45,24 @@ static const struct {
 	    "the persona ended by itself during the move" },
 	[REASON_NOT_CONVERGING] = { "not-converging",
 	    "the persona changes its memory faster than the link carries it" },
+	[REASON_FILE_FOREIGN] = { "file-foreign", "this is not a persona file" },
+	[REASON_FILE_VERSION] = { "file-version",
+	    "the file was made by a newer version of persona; update this one" },
+	[REASON_FILE_LOCKED] = { "file-locked",
+	    "the file is encrypted with a passphrase; name it with "
+	    "--passphrase-file, or import on a terminal to be asked" },
+	[REASON_FILE_PASSPHRASE] = { "file-passphrase",
+	    "the passphrase is not the one that the file was encrypted with" },
+	[REASON_FILE_RECIPIENT] = { "file-recipient",
+	    "the file is encrypted for other handsets, not for this one" },
+	[REASON_FILE_DAMAGED] = { "file-damaged",
+	    "the file is damaged, or was changed after it was made; get it "
+	    "again from where it came from" },
+	[REASON_FILE_CUT] = { "file-cut",
+	    "the file ends too early; copy it again" },
+	[REASON_FILE_TRAILING] = { "file-trailing",
+	    "the file goes on after its end; something was appended to it" },
+	[REASON_FILE_IO] = { "file-io", "the file cannot be read or written" },
 };
 
 #define N_REASONS (sizeof(reasons) / sizeof(reasons[0]))

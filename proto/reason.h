@@ -29,6 +29,16 @@ enum sync_reason {
 	REASON_DISK_FULL = 17,		/* a record could not be made durable */
 	REASON_GUEST_ENDED = 18,	/* the guest powered off in mid-move */
 	REASON_NOT_CONVERGING = 19,	/* dirties faster than the link carries */
+	/* 40..49: persona files */
+	REASON_FILE_FOREIGN = 40,	/* not a persona file */
+	REASON_FILE_VERSION = 41,	/* made by a newer version */
+	REASON_FILE_LOCKED = 42,	/* wants a passphrase */
+	REASON_FILE_PASSPHRASE = 43,	/* the passphrase is not the one */
+	REASON_FILE_RECIPIENT = 44,	/* made for other handsets */
+	REASON_FILE_DAMAGED = 45,	/* changed since it was written */
+	REASON_FILE_CUT = 46,		/* ends too early */
+	REASON_FILE_TRAILING = 47,	/* goes on after its end */
+	REASON_FILE_IO = 48,		/* cannot be read or written */
 };
 
 /*

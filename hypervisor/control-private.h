@@ -16,6 +16,7 @@
 #include "ipc.h"
 #include "vmm.pb-c.h"
 
+struct acceptor;
 struct event;
 struct event_base;
 
@@ -38,7 +39,7 @@ struct control {
 	struct hv_host	*host;
 	struct conn	owner, transfer;	/* fd -1: nobody there */
 	int		listen_fd;
-	struct event	*listen_ev;
+	struct acceptor	*acceptor;
 	struct hv	*hv;			/* NULL until Create */
 	char		persona_id[PERSONA_ID_LEN + 1];
 	char		name[PERSONA_NAME_MAX + 1];

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "control-private.h"
 #include "log.h"
 
@@ -143,16 +144,14 @@ has_hung_up(int fd)
 }
 
 static void
-accept_cb(evutil_socket_t listen_fd, short what, void *arg)
+called(void *arg, int fd, const struct sockaddr_storage *from, socklen_t len)
 {
 	struct control *c = arg;
 	uint32_t uid, gid;
 	int32_t pid;
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	(void)what;
-	if (fd < 0)
-		return;
+	(void)from;
+	(void)len;
 	if (ipc_peer_cred(fd, &uid, &gid, &pid) < 0 || uid != geteuid()) {
 		log_warn("persona %s: refused an owner of another user",
 		    c->name);
@@ -272,12 +271,9 @@ control_new(struct control **cp, struct event_base *base,
 	c->listen_fd = listen_fd;
 	c->ram_fd = -1;
 	snprintf(c->name, sizeof(c->name), "?");
-	if (listen_fd >= 0) {
-		c->listen_ev = event_new(base, listen_fd,
-		    EV_READ | EV_PERSIST, accept_cb, c);
-		if (c->listen_ev == NULL || event_add(c->listen_ev, NULL) < 0)
-			goto out;
-	}
+	if (listen_fd >= 0 && (r = acceptor_new(&c->acceptor, base, listen_fd,
+	    "control", called, c)) < 0)
+		goto out;
 	if (owner_fd >= 0) {
 		r = control_open(c, &c->owner, owner_fd);
 		owner_fd = -1;
@@ -302,8 +298,7 @@ control_free(struct control *c)
 	conn_close(&c->owner);
 	request_transfer_over(c);
 	hv_free(c->hv);
-	if (c->listen_ev != NULL)
-		event_free(c->listen_ev);
+	acceptor_free(c->acceptor);
 	if (c->listen_fd >= 0)
 		close(c->listen_fd);
 	if (c->exit_ev != NULL)

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "daemon.h"
 #include "ipc.h"
 #include "log.h"
@@ -48,7 +49,7 @@ struct control_request {
 struct control {
 	struct daemon		*daemon;
 	int			fd;
-	struct event		*ev;
+	struct acceptor		*acceptor;
 	char			path[CONF_RUNTIME_DIR_MAX + 16];
 	bool			has_group;
 	gid_t			group;
@@ -287,17 +288,14 @@ connection_new(struct control *c, int fd, uid_t uid, gid_t gid)
 }
 
 static void
-accept_cb(evutil_socket_t listen_fd, short what, void *arg)
+called(void *arg, int fd, const struct sockaddr_storage *from, socklen_t len)
 {
 	struct control *c = arg;
 	uint32_t uid = UINT32_MAX, gid = UINT32_MAX;	/* nobody */
 	int32_t pid;
-	int fd;
 
-	(void)what;
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
+	(void)from;
+	(void)len;
 	if (ipc_peer_cred(fd, &uid, &gid, &pid) < 0 ||
 	    !may_ask(c, fd, uid, gid)) {
 		log_warn("control: refused a connection from uid %u",
@@ -364,11 +362,8 @@ control_open(struct control **cp, struct daemon *d)
 	snprintf(c->path, sizeof(c->path), "%s/control.sock",
 	    d->conf.runtime_dir);
 	if ((r = find_group(c, d->conf.group)) < 0 ||
-	    (r = listen_on(c)) < 0)
-		goto fail;
-	r = -ENOMEM;
-	c->ev = event_new(d->base, c->fd, EV_READ | EV_PERSIST, accept_cb, c);
-	if (c->ev == NULL || event_add(c->ev, NULL) < 0)
+	    (r = listen_on(c)) < 0 || (r = acceptor_new(&c->acceptor, d->base,
+	    c->fd, "control", called, c)) < 0)
 		goto fail;
 	*cp = c;
 	return 0;
@@ -384,8 +379,7 @@ control_close(struct control *c)
 		return;
 	while (!TAILQ_EMPTY(&c->connections))
 		connection_close(TAILQ_FIRST(&c->connections));
-	if (c->ev != NULL)
-		event_free(c->ev);
+	acceptor_free(c->acceptor);
 	if (c->fd >= 0) {
 		close(c->fd);
 		(void)unlink(c->path);

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "ipc.h"
 #include "log.h"
 #include "pubkey.h"
@@ -33,7 +34,7 @@ struct waiting {
 
 struct gate_server {
 	struct event_base	*base;
-	struct event		*event;
+	struct acceptor		*acceptor;
 	struct sockaddr_un	sa;
 	gate_stream_fn		*fn;
 	void			*arg;
@@ -141,17 +142,14 @@ is_one_of_us(int fd)
 }
 
 static void
-accept_cb(evutil_socket_t listen_fd, short what, void *arg)
+called(void *arg, int fd, const struct sockaddr_storage *from, socklen_t len)
 {
 	const struct timeval tv = { HELLO_TIMEOUT_S, 0 };
 	struct gate_server *g = arg;
 	struct waiting *w;
-	int fd;
 
-	(void)what;
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
+	(void)from;
+	(void)len;
 	if (!is_one_of_us(fd) || g->n_waiting >= WAITING_MAX ||
 	    (w = calloc(1, sizeof(*w))) == NULL) {
 		log_warn("gate: a connection was refused");
@@ -226,17 +224,14 @@ gate_server_open(struct gate_server **gp, struct event_base *base,
 	if ((r = remove_dead_socket(&g->sa)) < 0 ||
 	    (r = start_listening(g)) < 0)
 		goto fail;
-	g->event = event_new(base, g->fd, EV_READ | EV_PERSIST, accept_cb, g);
-	if (g->event == NULL || event_add(g->event, NULL) < 0) {
-		r = -ENOMEM;
+	if ((r = acceptor_new(&g->acceptor, base, g->fd, "gate", called, g)) <
+	    0) {
 		unlink(path);
 		goto fail;
 	}
 	*gp = g;
 	return 0;
 fail:
-	if (g->event != NULL)
-		event_free(g->event);
 	if (g->fd >= 0)
 		close(g->fd);
 	free(g);
@@ -252,7 +247,7 @@ gate_server_close(struct gate_server *g)
 		return;
 	while ((w = TAILQ_FIRST(&g->waiting)) != NULL)
 		waiting_free(w);
-	event_free(g->event);
+	acceptor_free(g->acceptor);
 	close(g->fd);
 	unlink(g->sa.sun_path);
 	free(g);

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "greeting.h"
 #include "log.h"
 
@@ -55,7 +56,7 @@ struct listener {
 	struct listener_config	cfg;	/* hosts are not kept */
 	char			*sshd_config;
 	char			greeting[GREETING_LINE_MAX];
-	struct event		*event[SOCKETS_MAX];
+	struct acceptor		*acceptor[SOCKETS_MAX];
 	int			fd[SOCKETS_MAX];
 	size_t			n_sockets;
 	uint16_t		port;
@@ -251,26 +252,19 @@ caller_new(struct listener *l, int fd, const struct sockaddr_storage *ss,
 }
 
 static void
-accept_cb(evutil_socket_t listen_fd, short what, void *arg)
+called(void *arg, int fd, const struct sockaddr_storage *ss, socklen_t ss_len)
 {
 	struct listener *l = arg;
-	struct sockaddr_storage ss;
-	socklen_t ss_len = sizeof(ss);
 	struct in6_addr net;
-	int fd, r;
+	int r;
 
-	(void)what;
-	fd = accept4(listen_fd, (struct sockaddr *)&ss, &ss_len,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
-	caller_net(&ss, &net);
+	caller_net(ss, &net);
 	if (too_many(l, &net)) {
 		log_debug("listen: too many callers, one was turned away");
 		close(fd);
 		return;
 	}
-	if ((r = caller_new(l, fd, &ss, ss_len, &net)) < 0)
+	if ((r = caller_new(l, fd, ss, ss_len, &net)) < 0)
 		log_warn_r(r, "listen: a caller was lost");
 }
 
@@ -333,11 +327,8 @@ listen_on(struct listener *l, const char *host)
 		return r;
 	l->n_sockets++;
 	l->port = bound_port(l->fd[i]);
-	l->event[i] = event_new(l->base, l->fd[i], EV_READ | EV_PERSIST,
-	    accept_cb, l);
-	if (l->event[i] == NULL || event_add(l->event[i], NULL) < 0)
-		return -ENOMEM;
-	return 0;
+	return acceptor_new(&l->acceptor[i], l->base, l->fd[i], "listen",
+	    called, l);
 }
 
 /* Both families; a kernel that lacks one of them is fine. */
@@ -412,8 +403,7 @@ listener_close(struct listener *l)
 	while ((c = TAILQ_FIRST(&l->callers)) != NULL)
 		caller_free(c);
 	for (size_t i = 0; i < l->n_sockets; i++) {
-		if (l->event[i] != NULL)
-			event_free(l->event[i]);
+		acceptor_free(l->acceptor[i]);
 		close(l->fd[i]);
 	}
 	free(l->sshd_config);

@@ -16,6 +16,11 @@ struct event_base;
 struct gmem;
 struct machine;
 
+/* The persona's network card, when it has one. */
+struct dev_net {
+	uint8_t		mac[6];
+};
+
 /* One device. Each device's file completes this type for itself alone. */
 struct dev;
 
@@ -32,6 +37,9 @@ struct dev_env {
 	/* Wish to end the machine; returns at once. Any thread. */
 	void	(*request)(void *arg, enum machine_request what);
 	void	*arg;
+	/* What not every persona has; read while the devices are created. An
+	 * absent one leaves its slot empty: virtio device id 0. */
+	const struct dev_net *net;
 };
 
 /* A place in the guest's address space, from the table's row. */
@@ -56,8 +64,9 @@ struct dev_ops {
 	int	(*check)(struct dev *d, const Persona__State__DeviceState *in);
 	/* Take on what `check` has accepted, on a freshly created device. */
 	void	(*load)(struct dev *d, const Persona__State__DeviceState *in);
-	/* Give the guest's host-side input/output a stream, -1 to take it away
-	 * (NULL when the device has none). Takes the descriptor. */
+	/* Give the guest's host-side input/output a stream, or a network card
+	 * its cable (SOCK_SEQPACKET, a frame a datagram); -1 to take it away (NULL when the device has none). Takes
+	 * the descriptor. */
 	int	(*attach)(struct dev *d, int stream_fd);
 	/* Let host-side activity (input from a console) begin or go on. A
 	 * device is created stopped. NULL: it has none. */

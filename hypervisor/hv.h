@@ -54,6 +54,7 @@ struct hv_config {
 	int		ram_fd;		/* stays the caller's */
 	unsigned int	vcpus;
 	const char	*cpu_baseline;
+	const uint8_t	*net_mac;	/* 6 bytes; NULL: no network card */
 	struct event_base *base;	/* main thread's loop */
 	/* The guest has ended by itself; from the loop, once. */
 	void		(*ended)(void *arg);
@@ -117,7 +118,10 @@ int	hv_save(struct hv *hv, int *fd, uint64_t *len_bytes);
 int	hv_load(struct hv *hv, const uint8_t *state, size_t len_bytes,
 	    char *why);
 
-/* Console stream for "serial0" or "hvc0"; takes the descriptor. 0 or -errno. */
+/*
+ * Console stream for "serial0" or "hvc0", cable for "net0" (machine.h); takes the
+ * descriptor. 0 or -errno.
+ */
 int	hv_attach(struct hv *hv, const char *row, int stream_fd);
 
 struct hv_stats {

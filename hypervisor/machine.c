@@ -33,6 +33,7 @@ static const struct machine_row rows[] = {
 	{ "serial0", &dev_serial_ops, { 0x3f8, 4 }, false },
 	{ "hvc0", &dev_virtio_console_ops, { 0xd0000000, 16 }, true },
 	{ "rng0", &dev_virtio_rng_ops, { 0xd0001000, 17 }, true },
+	{ "net0", &dev_virtio_net_ops, { 0xd0002000, 18 }, true },
 };
 
 #define N_ROWS	(sizeof(rows) / sizeof(rows[0]))

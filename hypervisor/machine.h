@@ -43,9 +43,10 @@ int	machine_load(struct machine *m, const Persona__State__MachineState *in,
 	    const char **why);
 
 /*
- * Give the console port "serial0" or "hvc0" a stream, or take it away with -1.
- * Takes the descriptor in every case. What the guest said lately (at most
- * CONSOLE_RING_BYTES) is sent first. 0, -ENOENT for a row without a console.
+ * Give the console port "serial0" or "hvc0" a stream, or the card "net0" a socket;
+ * -1 takes it away. Takes the descriptor in every case. What the guest said lately
+ * on a console (at most CONSOLE_RING_BYTES) is sent first. 0, -ENOENT for a row
+ * that takes none, -ENODEV for a card that this persona does not have.
  */
 int	machine_attach(struct machine *m, const char *row, int stream_fd);
 

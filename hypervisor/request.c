@@ -84,6 +84,9 @@ create_check(const Persona__Vmm__Create *q, int ram_fd, struct answer *a)
 		wrong = "guest memory must be 64 MB to 8 GB, in whole pages";
 	else if (q->vcpus < 1 || q->vcpus > VCPUS_MAX)
 		wrong = "a persona has 1 to 8 vCPUs";
+	else if (q->net != NULL && (q->net->mac.len != 6 ||
+	    (q->net->mac.data[0] & 1)))
+		wrong = "the network card's address is not one of a card";
 	else if (q->cmdline != NULL && strlen(q->cmdline) > CMDLINE_MAX)
 		wrong = "the kernel command line is too long";
 	else if (ram_fd < 0 || fstat(ram_fd, &st) < 0 ||
@@ -112,7 +115,7 @@ static int
 boot(struct control *c, const Persona__Vmm__Create *q, struct answer *a)
 {
 	int kernel_fd = ipc_take_fd(&c->in, 1);
-	int initrd_fd = ipc_take_fd(&c->in, 2);
+	int initrd_fd = q->initrd ? ipc_take_fd(&c->in, 2) : -1;
 	const struct boot_config config = {
 		.kernel_fd = kernel_fd,
 		.initrd_fd = initrd_fd,
@@ -132,6 +135,49 @@ boot(struct control *c, const Persona__Vmm__Create *q, struct answer *a)
 	return r;
 }
 
+static bool
+is_seqpacket(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	    type == SOCK_SEQPACKET;
+}
+
+/* Plug the card's cable in; takes the descriptor. */
+static int
+plug(struct control *c, int fd, struct answer *a)
+{
+	int r = -EINVAL;
+
+	if (fd < 0 || !is_seqpacket(fd)) {
+		snprintf(a->why, sizeof(a->why), "a network card needs a "
+		    "SOCK_SEQPACKET socket");
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	if ((r = hv_attach(c->hv, "net0", fd)) == -ENODEV)
+		snprintf(a->why, sizeof(a->why), "the persona has no network "
+		    "card");
+	return r;
+}
+
+/* What Create brings into a machine that exists: its cable, its kernel. */
+static int
+fit_out(struct control *c, const Persona__Vmm__Create *q, struct answer *a)
+{
+	int r = 0;
+
+	/* The last descriptor, whatever else there was (vmm.proto). */
+	if (q->net != NULL)
+		r = plug(c, ipc_take_fd(&c->in, c->in.n_fds - 1), a);
+	if (r == 0 && q->boot)
+		r = boot(c, q, a);
+	return r;
+}
+
 static int
 do_create(struct control *c, const Persona__Vmm__Request *q,
     struct answer *a)
@@ -144,6 +190,7 @@ do_create(struct control *c, const Persona__Vmm__Request *q,
 		.ram_fd = ram_fd,
 		.vcpus = create->vcpus,
 		.cpu_baseline = create->cpu_baseline,
+		.net_mac = create->net != NULL ? create->net->mac.data : NULL,
 		.base = c->base,
 		.ended = guest_ended,
 		.arg = c,
@@ -161,7 +208,7 @@ do_create(struct control *c, const Persona__Vmm__Request *q,
 	    create->persona_id);
 	snprintf(c->name, sizeof(c->name), "%s", create->name);
 	c->ram_bytes = create->ram_bytes;
-	if (create->boot && (r = boot(c, create, a)) < 0) {
+	if ((r = fit_out(c, create, a)) < 0) {
 		hv_free(c->hv);
 		c->hv = NULL;
 		goto out;
@@ -284,6 +331,13 @@ do_console(struct control *c, const Persona__Vmm__Request *q,
 	return hv_attach(c->hv, q->console->port ==
 	    PERSONA__VMM__CONSOLE_ATTACH__PORT__VIRTIO ? "hvc0" : "serial0",
 	    fd);
+}
+
+static int
+do_net(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
+{
+	(void)q;
+	return plug(c, ipc_take_fd(&c->in, 0), a);
 }
 
 static int
@@ -414,16 +468,6 @@ request_transfer_over(struct control *c)
 	(void)hv_dirty_stop(c->hv);
 }
 
-static bool
-is_seqpacket(int fd)
-{
-	int type = 0;
-	socklen_t len = sizeof(type);
-
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
-	    type == SOCK_SEQPACKET;
-}
-
 static int
 do_transfer(struct control *c, const Persona__Vmm__Request *q,
     struct answer *a)
@@ -472,6 +516,7 @@ static const struct request_row rows[] = {
 	ROW(LOAD, "load", ROLE_OWNER, IN(HV_FRESH), do_load),
 	ROW(CONSOLE, "console attach", ROLE_OWNER,
 	    IN_ALIVE | IN(HV_ENDED), do_console),
+	ROW(NET, "network attach", ROLE_OWNER, IN_ALIVE, do_net),
 	ROW(STOP, "stop", ROLE_OWNER, IN_ANY, do_stop),
 	ROW(TRANSFER, "transfer attach", ROLE_OWNER, IN_ALIVE, do_transfer),
 	ROW(HARVEST, "harvest", ROLE_OWNER | ROLE_TRANSFER,

@@ -31,6 +31,8 @@ enum {
 	R_CONFIG_GENERATION = 0x0fc, R_CONFIG = 0x100,
 };
 
+const struct virtio_ops virtio_absent_ops = { .device_id = 0 };
+
 struct virtio_mmio {
 	struct virtio	core;
 	struct dev_env	env;
@@ -87,8 +89,10 @@ read_reg(struct virtio_mmio *t, uint64_t offset)
 		return t->core.interrupt_status;
 	case R_STATUS:
 		return t->core.status;
+	case R_CONFIG_GENERATION:
+		return t->core.config_generation;
 	default:
-		return 0;	/* reserved and write-only ones; generation 0 */
+		return 0;	/* reserved and write-only ones */
 	}
 }
 
@@ -292,6 +296,8 @@ virtio_mmio_save(struct virtio_mmio *t, Persona__State__DeviceState *out)
 	s->driver_features_sel = t->driver_features_sel;
 	s->queue_sel = t->queue_sel;
 	s->interrupt_status = v->interrupt_status;
+	if (v->ops->n_queues == 0)	/* an empty slot */
+		return 0;
 	s->queues = calloc(v->ops->n_queues, sizeof(s->queues[0]));
 	if (s->queues == NULL)
 		return -ENOMEM;

@@ -13,6 +13,12 @@
 
 struct virtio_mmio;
 
+/*
+ * The kind of an empty slot: device id 0, which drivers pass over (4.2.3.1.1).
+ * Machines differ in what is in a slot, never in which slots there are.
+ */
+extern const struct virtio_ops virtio_absent_ops;
+
 /* Claim the slot at `place` for a device of kind `ops`. 0 or -errno. */
 int	virtio_mmio_new(struct virtio_mmio **tp, const struct dev_env *env,
 	    const struct dev_place *place, const struct virtio_ops *ops,

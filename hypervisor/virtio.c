@@ -348,6 +348,16 @@ virtq_signal(struct virtio *v, unsigned int q)
 	v->interrupt(v->transport);
 }
 
+void
+virtio_config_changed(struct virtio *v)
+{
+	v->config_generation++;
+	if (!is_live(v))
+		return;
+	v->interrupt_status |= VIRTIO_INT_CONFIG;
+	v->interrupt(v->transport);
+}
+
 uint32_t
 virtq_fill(struct virtio *v, const struct virtq_chain *c, const void *buf,
     uint32_t len)

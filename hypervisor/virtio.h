@@ -72,6 +72,7 @@ struct virtio {
 	void		*transport;
 	uint32_t	status;
 	uint32_t	interrupt_status;
+	uint32_t	config_generation;	/* 2.5.1; starts anew when loaded */
 	uint64_t	driver_features;
 	struct virtq	queues[VIRTIO_QUEUES_MAX];
 };
@@ -132,6 +133,9 @@ void	virtq_push(struct virtio *v, unsigned int q,
 
 /* After pushes: interrupt the driver unless it asked us not to. */
 void	virtq_signal(struct virtio *v, unsigned int q);
+
+/* The configuration space has changed by itself: tell a live driver (2.4). */
+void	virtio_config_changed(struct virtio *v);
 
 /* Copy to the writable part of a chain from its start; marks it dirty. */
 uint32_t	virtq_fill(struct virtio *v, const struct virtq_chain *c,

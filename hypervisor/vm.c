@@ -173,6 +173,8 @@ vcpus_init(struct hv *hv)
 static int
 devices_init(struct hv *hv)
 {
+	const uint8_t *mac = hv->config.net_mac;
+	struct dev_net net = { { 0 } };
 	struct dev_env env = {
 		.bus = hv->bus,
 		.gmem = hv->gmem,
@@ -180,8 +182,11 @@ devices_init(struct hv *hv)
 		.irq_line = device_irq,
 		.request = device_request,
 		.arg = hv,
+		.net = mac != NULL ? &net : NULL,
 	};
 
+	if (mac != NULL)
+		memcpy(net.mac, mac, sizeof(net.mac));
 	return machine_new(&hv->machine, &env);
 }
 

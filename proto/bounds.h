@@ -35,6 +35,7 @@
 #define DISK_MAX_BYTES		(256ULL << 30)
 #define FORWARDS_MAX		32u
 #define NET_FRAME_MAX		(64u << 10)	/* an Ethernet frame, bytes */
+#define NET_FLOWS_MAX		256u		/* TCP connections told of a move */
 
 /*
  * The page space: everything of a persona that moves page by page, under one

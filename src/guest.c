@@ -268,6 +268,7 @@ send_create(struct guest *g, const struct persona_record *rec, int kernel_fd,
 	c.cpu_baseline = (char *)rec->cpu_baseline;
 	c.cmdline = (char *)rec->cmdline;
 	c.boot = kernel_fd >= 0;
+	c.has_initrd = c.initrd = initrd_fd >= 0;
 	req.what_case = PERSONA__VMM__REQUEST__WHAT_CREATE;
 	req.create = &c;
 	return vmm_request(g->vmm, &req, fds, n_fds, CREATE_TIMEOUT_MS,

@@ -11,11 +11,13 @@
 #include "gmem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "bounds.h"
 #include "kvm.h"
@@ -33,7 +35,9 @@ struct gmem_slot {
 
 struct gmem {
 	struct kvm	*kvm;
-	uint8_t		*host;		/* the whole memfd */
+	int		fd;		/* our own descriptor of the memfd */
+	uint8_t		*host;		/* all of it, shared */
+	uint64_t	discarded_bytes; /* atomic */
 	uint64_t	size_bytes;
 	struct gmem_slot slots[GMEM_SLOTS];
 	pthread_mutex_t	log_lock;	/* start, stop, harvest: one at a time */
@@ -90,6 +94,7 @@ gmem_new(struct gmem **gp, struct kvm *kvm, int ram_fd, uint64_t size_bytes)
 		return -EINVAL;
 	if ((g = calloc(1, sizeof(*g))) == NULL)
 		return -ENOMEM;
+	g->fd = -1;
 	pthread_mutex_init(&g->log_lock, NULL);
 	g->kvm = kvm;
 	g->size_bytes = size_bytes;
@@ -98,6 +103,10 @@ gmem_new(struct gmem **gp, struct kvm *kvm, int ram_fd, uint64_t size_bytes)
 	g->by_vcpus = calloc(words_of(size_bytes), sizeof(uint64_t));
 	if (g->by_devices == NULL || g->by_vcpus == NULL)
 		goto out;
+	if ((g->fd = fcntl(ram_fd, F_DUPFD_CLOEXEC, 0)) < 0) {
+		r = -errno;
+		goto out;
+	}
 	host = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_NORESERVE, ram_fd, 0);
 	if (host == MAP_FAILED) {
@@ -123,6 +132,8 @@ gmem_free(struct gmem *g)
 		return;
 	if (g->host != NULL)
 		munmap(g->host, g->size_bytes);
+	if (g->fd >= 0)
+		close(g->fd);
 	free(g->by_devices);
 	free(g->by_vcpus);
 	pthread_mutex_destroy(&g->log_lock);
@@ -183,19 +194,75 @@ gmem_write(struct gmem *g, uint64_t gpa, const void *buf, size_t len)
 	return 0;
 }
 
-void
-gmem_mark_dirty(struct gmem *g, uint64_t gpa, uint64_t len)
+static void
+mark_offset(struct gmem *g, uint64_t offset, uint64_t len)
 {
-	uint64_t offset, last;
+	uint64_t last = (offset + len - 1) / PAGE_BYTES;
 
 	if (!__atomic_load_n(&g->logging, __ATOMIC_ACQUIRE))
 		return;
-	if (len == 0 || !to_offset(g, gpa, len, &offset))
-		return;
-	last = (offset + len - 1) / PAGE_BYTES;
 	for (uint64_t page = offset / PAGE_BYTES; page <= last; page++)
 		__atomic_fetch_or(&g->by_devices[page / WORD_PAGES],
 		    1ULL << (page % WORD_PAGES), __ATOMIC_RELEASE);
+}
+
+void
+gmem_mark_dirty(struct gmem *g, uint64_t gpa, uint64_t len)
+{
+	uint64_t offset;
+
+	if (len > 0 && to_offset(g, gpa, len, &offset))
+		mark_offset(g, offset, len);
+}
+
+/*
+ * Free [at, end) of the memfd, one stretch of data after the other: what is a
+ * hole already must not count as written, or a guest that tells us of all its
+ * free memory at the start of a move would have it all sent once more.
+ */
+static int
+punch(struct gmem *g, uint64_t at, uint64_t end)
+{
+	while (at < end) {
+		off_t data = lseek(g->fd, (off_t)at, SEEK_DATA), hole;
+		uint64_t len;
+
+		if (data < 0)
+			return errno == ENXIO ? 0 : -errno;
+		if ((uint64_t)data >= end)
+			return 0;
+		if ((hole = lseek(g->fd, data, SEEK_HOLE)) < 0)
+			return -errno;
+		len = ((uint64_t)hole < end ? (uint64_t)hole : end) -
+		    (uint64_t)data;
+		if (fallocate(g->fd, FALLOC_FL_PUNCH_HOLE |
+		    FALLOC_FL_KEEP_SIZE, data, (off_t)len) < 0)
+			return -errno;
+		/* After the fact, so that whoever sees the mark sees zeroes. */
+		mark_offset(g, (uint64_t)data, len);
+		__atomic_fetch_add(&g->discarded_bytes, len, __ATOMIC_RELAXED);
+		at = (uint64_t)data + len;
+	}
+	return 0;
+}
+
+int
+gmem_discard(struct gmem *g, uint64_t gpa, uint64_t len)
+{
+	uint64_t offset, end;
+
+	if (!to_offset(g, gpa, len, &offset))
+		return -EFAULT;
+	/* A slot begins at a page, so pages of guest and memfd are the same. */
+	end = (offset + len) & ~(uint64_t)(PAGE_BYTES - 1);
+	offset = (offset + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+	return punch(g, offset, end);
+}
+
+uint64_t
+gmem_discarded(const struct gmem *g)
+{
+	return __atomic_load_n(&g->discarded_bytes, __ATOMIC_RELAXED);
 }
 
 /*

@@ -42,6 +42,18 @@ int	gmem_write(struct gmem *g, uint64_t gpa, const void *buf, size_t len);
 void	gmem_mark_dirty(struct gmem *g, uint64_t gpa, uint64_t len);
 
 /*
+ * The guest does not need what is in [gpa, gpa + len) any more: the whole pages
+ * in it become holes of the memfd, which read as zero, cost no memory and are
+ * passed over by a move. Those that held something count as written. It is a
+ * service to the host: 0 or -errno, -EFAULT when it is not all RAM, and after an
+ * error the bytes are either still there or zero. Thread-safe.
+ */
+int	gmem_discard(struct gmem *g, uint64_t gpa, uint64_t len);
+
+/* Bytes that discards have given back so far. */
+uint64_t	gmem_discarded(const struct gmem *g);
+
+/*
  * Dirty logging. The bitmap is indexed by page offset in the memfd (not by guest
  * address), so that it means the same to the transfer process. start: everything
  * is clean from now. harvest: OR what was written since into `bitmap` (which has

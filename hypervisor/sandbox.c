@@ -37,9 +37,10 @@ static const int allowed[] = {
 	/* the event loop */
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_wait),
 	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(epoll_ctl),
-	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
 	/* memory; never executable, see below */
 	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
+	SCMP_SYS(fallocate),	/* the guest gives pages back */
 	/* threads: vCPUs and the throttle start after us */
 	SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 	SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(gettid),

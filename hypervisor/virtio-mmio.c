@@ -212,9 +212,15 @@ static void
 mmio_write(void *arg, uint64_t offset, unsigned int len, uint64_t value)
 {
 	struct virtio_mmio *t = arg;
+	const struct virtio_ops *ops = t->core.ops;
 
-	/* No kind has writable configuration space. */
-	if (offset >= R_CONFIG || len != 4 || offset % 4 != 0)
+	if (offset >= R_CONFIG) {
+		if (ops->config_write != NULL)
+			ops->config_write(t->core.arg, offset - R_CONFIG, len,
+			    (uint32_t)value);
+		return;
+	}
+	if (len != 4 || offset % 4 != 0)
 		return;
 	write_reg(t, offset, (uint32_t)value);
 }

@@ -102,9 +102,9 @@ is_live(const struct virtio *v)
 	    !(v->status & (VIRTIO_S_NEEDS_RESET | VIRTIO_S_FAILED));
 }
 
-/* The guest broke the rules: stop looking at its rings until it resets us. */
-static void
-break_off(struct virtio *v)
+/* Stop looking at its rings until it resets us. */
+void
+virtio_break(struct virtio *v)
 {
 	bool tell = v->status & VIRTIO_S_DRIVER_OK;
 
@@ -142,7 +142,7 @@ virtio_queue_enable(struct virtio *v, unsigned int q, bool ready)
 	if (vq->ready || !(v->status & VIRTIO_S_FEATURES_OK))
 		return;
 	if (!virtq_valid(vq, v->gmem)) {
-		break_off(v);
+		virtio_break(v);
 		return;
 	}
 	vq->next_avail = vq->next_used = 0;
@@ -304,7 +304,7 @@ virtq_pop(struct virtio *v, unsigned int q, struct virtq_chain *c)
 	vq->next_avail++;
 	return 1;
 broken:
-	break_off(v);
+	virtio_break(v);
 	return -EPROTO;
 }
 
@@ -356,6 +356,29 @@ virtio_config_changed(struct virtio *v)
 		return;
 	v->interrupt_status |= VIRTIO_INT_CONFIG;
 	v->interrupt(v->transport);
+}
+
+uint32_t
+virtq_gather(const struct virtq_chain *c, uint32_t offset, void *buf,
+    uint32_t len)
+{
+	uint8_t *p = buf;
+	uint32_t done = 0;
+
+	for (unsigned int i = 0; i < c->n_read && done < len; i++) {
+		const struct virtq_buf *b = &c->bufs[i];
+		uint32_t n;
+
+		if (offset >= b->len) {
+			offset -= b->len;
+			continue;
+		}
+		n = b->len - offset < len - done ? b->len - offset : len - done;
+		memcpy(p + done, b->ptr + offset, n);
+		done += n;
+		offset = 0;
+	}
+	return done;
 }
 
 uint32_t

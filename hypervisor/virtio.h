@@ -18,7 +18,7 @@
 struct gmem;
 struct virtio;
 
-#define VIRTIO_QUEUES_MAX	4u
+#define VIRTIO_QUEUES_MAX	5u
 
 /* Device status bits, 2.1 */
 #define VIRTIO_S_ACKNOWLEDGE	1u
@@ -48,6 +48,8 @@ struct virtio_ops {
 	void	(*notify)(void *arg, unsigned int q);
 	/* Device-specific configuration; NULL: all zero, writes ignored. */
 	uint32_t (*config_read)(void *arg, uint64_t offset, unsigned int len);
+	void	(*config_write)(void *arg, uint64_t offset, unsigned int len,
+		    uint32_t value);
 	/* Forget what belongs to the old driver; NULL: nothing. */
 	void	(*reset)(void *arg);
 };
@@ -136,6 +138,16 @@ void	virtq_signal(struct virtio *v, unsigned int q);
 
 /* The configuration space has changed by itself: tell a live driver (2.4). */
 void	virtio_config_changed(struct virtio *v);
+
+/* The guest broke a rule of the device's kind: as if its rings were nonsense. */
+void	virtio_break(struct virtio *v);
+
+/*
+ * Copy `len` bytes at `offset` of what the driver has written in a chain. The
+ * bytes copied: fewer where the chain ends.
+ */
+uint32_t	virtq_gather(const struct virtq_chain *c, uint32_t offset,
+		    void *buf, uint32_t len);
 
 /* Copy to the writable part of a chain from its start; marks it dirty. */
 uint32_t	virtq_fill(struct virtio *v, const struct virtq_chain *c,

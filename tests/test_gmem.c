@@ -180,6 +180,52 @@ a_failed_start_logs_nothing(void)
 	tear_down(&b);
 }
 
+static void
+discarded_pages_are_holes(void)
+{
+	struct bench b;
+	uint64_t n = 0, v = 1;
+
+	setup(&b, 5 * GB, true);
+	for (unsigned int page = 8; page < 12; page++)
+		gmem_write(b.g, page * 4096 + 8, &v, sizeof(v));
+	gmem_write(b.g, 4 * GB + 4096, &v, sizeof(v));
+	CU_ASSERT_EQUAL(gmem_dirty_start(b.g), 0);
+	/* Whole pages only: 9 and 10 of [8.5, 11.5). */
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 8 * 4096 + 2048, 3 * 4096), 0);
+	CU_ASSERT_EQUAL(gmem_discarded(b.g), 2 * 4096);
+	CU_ASSERT_EQUAL(lseek(b.fd, 9 * 4096, SEEK_DATA), 11 * 4096);
+	CU_ASSERT_EQUAL(gmem_dirty_harvest(b.g, b.bitmap, &n), 0);
+	CU_ASSERT_EQUAL(n, 2);
+	CU_ASSERT_TRUE(bit(&b, 9) && bit(&b, 10));
+	CU_ASSERT_EQUAL(gmem_read(b.g, 9 * 4096 + 8, &v, sizeof(v)), 0);
+	CU_ASSERT_EQUAL(v, 0);
+	CU_ASSERT_EQUAL(gmem_read(b.g, 8 * 4096 + 8, &v, sizeof(v)), 0);
+	CU_ASSERT_EQUAL(v, 1);
+
+	/* What is a hole already costs nothing; above the gap it works too. */
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 16 * 4096, 1 * GB), 0);
+	CU_ASSERT_EQUAL(gmem_dirty_harvest(b.g, b.bitmap, &n), 0);
+	CU_ASSERT_EQUAL(n, 0);
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 4 * GB, 2 * GB), 0);
+	CU_ASSERT_EQUAL(gmem_dirty_harvest(b.g, b.bitmap, &n), 0);
+	CU_ASSERT_EQUAL(n, 1);
+	CU_ASSERT_TRUE(bit(&b, 3 * GB / 4096 + 1));
+	/* Written after that: dirty, as ever. */
+	fake_kvm_dirty(b.fake, 0, 10);
+	b.bitmap[0] = 0;
+	CU_ASSERT_EQUAL(gmem_dirty_harvest(b.g, b.bitmap, &n), 0);
+	CU_ASSERT_TRUE(n == 1 && bit(&b, 10));
+
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 3 * GB - 4096, 8192), -EFAULT);
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 0, UINT64_MAX), -EFAULT);
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 8 * 4096 + 1, 4096), 0);
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 8 * 4096, 0), 0);
+	CU_ASSERT_EQUAL(gmem_read(b.g, 8 * 4096 + 8, &v, sizeof(v)), 0);
+	CU_ASSERT_EQUAL(v, 1);
+	tear_down(&b);
+}
+
 int
 main(void)
 {
@@ -194,6 +240,8 @@ main(void)
 		{ "harvests work without manual protection",
 		    harvests_work_without_manual_protection },
 		{ "clearing goes in chunks", clearing_goes_in_chunks },
+		{ "discarded pages are holes, and dirty if they were none",
+		    discarded_pages_are_holes },
 		{ "a failed start logs nothing", a_failed_start_logs_nothing },
 	};
 

@@ -7,6 +7,7 @@
 #define FAKE_DRIVER_H
 
 #include "fakes/fake-env.h"
+#include "virtio.h"
 
 #define DRV_SLOT	0xd0000000u
 #define DRV_GSI		16u
@@ -19,7 +20,7 @@
 
 struct fake_driver {
 	struct fake_env	*f;
-	uint16_t	avail[4];	/* our index of each queue */
+	uint16_t	avail[VIRTIO_QUEUES_MAX];	/* our index of each queue */
 };
 
 uint32_t	drv_read(struct fake_driver *d, unsigned int reg);

@@ -12,6 +12,7 @@
 struct gmem {
 	uint64_t	size;
 	uint64_t	marked_bytes;
+	uint64_t	discarded_bytes;
 	uint8_t		*ram;
 };
 
@@ -89,4 +90,22 @@ gmem_mark_dirty(struct gmem *g, uint64_t gpa, uint64_t len)
 {
 	(void)gpa;
 	g->marked_bytes += len;
+}
+
+int
+gmem_discard(struct gmem *g, uint64_t gpa, uint64_t len)
+{
+	void *p = gmem_ptr(g, gpa, len);
+
+	if (p == NULL)
+		return -EFAULT;
+	memset(p, 0, len);
+	g->discarded_bytes += len;
+	return 0;
+}
+
+uint64_t
+gmem_discarded(const struct gmem *g)
+{
+	return g->discarded_bytes;
 }

@@ -2,8 +2,8 @@
 /*
  * RSDP, XSDT, FADT, FACS, MADT and DSDT of a small PC: one IOAPIC, no power
  * management but off and reset, virtio-mmio slots as LNRO0005 devices (the only
- * way Linux finds them on x86-64). Deliberately knows no interpreter: names and
- * resources, no methods. Source: ACPI 6.5, chapter 5.
+ * way Linux finds them on x86-64). Deliberately knows no interpreter: names,
+ * resources, and one method of one line. Source: ACPI 6.5, chapter 5.
  *
  * The interrupts: GSI n is pin n of the one IOAPIC, KVM's default routing, the
  * timer included (no override of IRQ 0). Only the SCI is unlike an ISA IRQ.
@@ -13,12 +13,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "aml.h"
 #include "boot-image.h"
 #include "bounds.h"
 #include "gmem.h"
 #include "le.h"
+#include "platform.h"
 #include "power-ports.h"
 
 #define HEADER_BYTES	36u
@@ -35,7 +37,6 @@
 /* FADT: IAPC_BOOT_ARCH (5.2.9.3) and Flags (table 5.10) */
 #define ARCH_LEGACY	0x0001u	/* devices on the ISA bus: the serial port */
 #define ARCH_NO_VGA	0x0004u
-#define ARCH_NO_RTC	0x0020u
 #define FADT_WBINVD	(1u << 0)
 #define FADT_PROC_C1	(1u << 2)
 #define FADT_NO_PWR_BUTTON (1u << 4)
@@ -68,7 +69,7 @@ write_at(struct place *pl, const void *p, size_t len, uint64_t *gpa)
 {
 	uint64_t at = (pl->next + 63) & ~63ULL;
 
-	if (len > BOOT_ACPI_END_GPA - at)
+	if (len > VMGENID_GPA - at)
 		return -E2BIG;
 	if (gmem_write(pl->gmem, at, p, len) < 0)
 		return -E2BIG;
@@ -112,6 +113,54 @@ describe_serial(struct aml *a)
 }
 
 static void
+describe_rtc(struct aml *a)
+{
+	aml_device_open(a, "RTC0");
+	aml_name(a, "_HID");
+	aml_eisaid(a, "PNP0B00");
+	aml_name(a, "_CRS");
+	aml_resources_open(a);
+	aml_io(a, RTC_PORT, RTC_PORTS);
+	aml_isa_irq(a, RTC_GSI);
+	aml_resources_close(a);
+	aml_close(a);
+}
+
+/*
+ * The generation id, and the interrupt that says it has changed: through a generic
+ * event device (5.6.9), which needs no register of ours as a GPE block would.
+ */
+static void
+describe_vmgenid(struct aml *a)
+{
+	aml_device_open(a, "VGEN");
+	aml_name(a, "_HID");
+	aml_string(a, "VMGENCTR");
+	aml_name(a, "_CID");
+	aml_string(a, "VM_Gen_Counter");
+	aml_name(a, "_DDN");
+	aml_string(a, "VM_Gen_Counter");
+	aml_name(a, "ADDR");		/* low and high half */
+	aml_package_open(a, 2);
+	aml_integer(a, VMGENID_GPA);
+	aml_integer(a, 0);
+	aml_close(a);
+	aml_close(a);
+
+	aml_device_open(a, "GED0");
+	aml_name(a, "_HID");
+	aml_string(a, "ACPI0013");
+	aml_name(a, "_CRS");
+	aml_resources_open(a);
+	aml_interrupt_edge_high(a, VMGENID_GSI);
+	aml_resources_close(a);
+	aml_method_open(a, "_EVT", 1);
+	aml_notify(a, "_SB_", "VGEN", 0x80);
+	aml_close(a);
+	aml_close(a);
+}
+
+static void
 describe_virtio(struct aml *a, unsigned int i,
     const struct machine_virtio_slot *slot)
 {
@@ -142,6 +191,8 @@ write_dsdt(struct place *pl, const struct machine_virtio_slot *slots,
 	aml_init(&a);
 	aml_scope_open(&a, "_SB_");
 	describe_serial(&a);
+	describe_rtc(&a);
+	describe_vmgenid(&a);
 	for (size_t i = 0; i < n_slots; i++)
 		describe_virtio(&a, (unsigned int)i, &slots[i]);
 	aml_close(&a);
@@ -184,7 +235,8 @@ write_fadt(struct place *pl, uint64_t facs, uint64_t dsdt, uint64_t *gpa)
 	t[89] = 2;			/* PM1_CNT_LEN */
 	le_put16(t + 96, 0xffff);	/* no C2 */
 	le_put16(t + 98, 0xffff);	/* no C3 */
-	le_put16(t + 109, ARCH_LEGACY | ARCH_NO_VGA | ARCH_NO_RTC);
+	t[108] = RTC_CENTURY;
+	le_put16(t + 109, ARCH_LEGACY | ARCH_NO_VGA);
 	le_put32(t + 112, FADT_WBINVD | FADT_PROC_C1 | FADT_NO_PWR_BUTTON |
 	    FADT_NO_SLP_BUTTON | FADT_NO_FIX_RTC | FADT_RESET_REG);
 	put_gas(t + 116, 8, POWER_RESET_PORT);
@@ -253,6 +305,18 @@ write_rsdp(struct gmem *g, uint64_t xsdt)
 	return gmem_write(g, BOOT_ACPI_GPA, t, sizeof(t)) < 0 ? -E2BIG : 0;
 }
 
+/* A new one for each start: it is another life than the one before. */
+static int
+write_genid(struct gmem *g)
+{
+	uint8_t id[VMGENID_BYTES];
+	ssize_t n = getrandom(id, sizeof(id), 0);
+
+	if (n != (ssize_t)sizeof(id))
+		return n < 0 ? -errno : -EIO;
+	return gmem_write(g, VMGENID_GPA, id, sizeof(id)) < 0 ? -E2BIG : 0;
+}
+
 int
 acpi_write(struct gmem *g, unsigned int vcpus,
     const struct machine_virtio_slot *slots, size_t n_slots,
@@ -265,7 +329,8 @@ acpi_write(struct gmem *g, unsigned int vcpus,
 
 	if (vcpus > VCPUS_MAX)
 		return -E2BIG;
-	if ((r = write_facs(&pl, &facs)) < 0 ||
+	if ((r = write_genid(g)) < 0 ||
+	    (r = write_facs(&pl, &facs)) < 0 ||
 	    (r = write_dsdt(&pl, slots, n_slots, &dsdt)) < 0 ||
 	    (r = write_fadt(&pl, facs, dsdt, &fadt)) < 0 ||
 	    (r = write_madt(&pl, vcpus, &madt)) < 0)

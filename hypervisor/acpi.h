@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The ACPI tables: how a guest learns of its processors, its virtio-mmio slots,
- * its serial port and how to power off. Knows no KVM and no device's inside.
+ * its serial port, its clock, its generation id and how to power off. Knows no KVM and no device's inside.
  * Source: ACPI 6.5, chapter 5.
  */
 #ifndef ACPI_H
@@ -17,7 +17,8 @@ struct gmem;
 /*
  * Write the tables where BOOT_ACPI_GPA says and where a BIOS would keep them, so
  * that a guest without a boot protocol's pointer finds them too. APIC ids are
- * 0..vcpus-1. *rsdp_gpa is where the root pointer is. 0, or -E2BIG.
+ * 0..vcpus-1. *rsdp_gpa is where the root pointer is. 0, -E2BIG, or -errno of the
+ * random numbers.
  */
 int	acpi_write(struct gmem *g, unsigned int vcpus,
 	    const struct machine_virtio_slot *slots, size_t n_slots,

@@ -19,8 +19,12 @@
 #define OP_SCOPE	0x10u
 #define OP_BUFFER	0x11u
 #define OP_PACKAGE	0x12u
+#define OP_METHOD	0x14u
 #define OP_EXT		0x5bu
 #define OP_EXT_DEVICE	0x82u
+#define OP_NOTIFY	0x86u
+#define METHOD_SERIAL	0x08u
+#define DUAL_NAME	0x2eu
 #define ROOT_CHAR	'\\'
 
 /* Lengths are always written in two bytes (20.2.4): up to 4095. */
@@ -34,6 +38,8 @@
 #define RES_END		0x79u
 #define RES_MEMORY32	0x86u
 #define RES_INTERRUPT	0x89u
+#define INTERRUPT_CONSUMER 0x01u
+#define INTERRUPT_EDGE	0x02u
 
 void
 aml_init(struct aml *a)
@@ -119,6 +125,26 @@ aml_device_open(struct aml *a, const char *name)
 	put8(a, OP_EXT_DEVICE);
 	open_length(a);
 	put_name(a, name);
+}
+
+void
+aml_method_open(struct aml *a, const char *name, uint8_t n_args)
+{
+	put8(a, OP_METHOD);
+	open_length(a);
+	put_name(a, name);
+	put8(a, n_args | METHOD_SERIAL);
+}
+
+void
+aml_notify(struct aml *a, const char *scope, const char *name, uint8_t value)
+{
+	put8(a, OP_NOTIFY);
+	put8(a, ROOT_CHAR);
+	put8(a, DUAL_NAME);
+	put_name(a, scope);
+	put_name(a, name);
+	aml_integer(a, value);
 }
 
 void
@@ -218,14 +244,26 @@ aml_memory32(struct aml *a, uint32_t addr, uint32_t len)
 	put(a, raw, sizeof(raw));
 }
 
-void
-aml_interrupt_level_high(struct aml *a, uint32_t gsi)
+/* Active high, exclusive; one interrupt. */
+static void
+put_interrupt(struct aml *a, uint32_t gsi, uint8_t flags)
 {
-	/* consumer, level, active high, exclusive; one interrupt */
-	uint8_t raw[9] = { RES_INTERRUPT, 6, 0, 1, 1 };
+	uint8_t raw[9] = { RES_INTERRUPT, 6, 0, flags, 1 };
 
 	le_put32(raw + 5, gsi);
 	put(a, raw, sizeof(raw));
+}
+
+void
+aml_interrupt_level_high(struct aml *a, uint32_t gsi)
+{
+	put_interrupt(a, gsi, INTERRUPT_CONSUMER);
+}
+
+void
+aml_interrupt_edge_high(struct aml *a, uint32_t gsi)
+{
+	put_interrupt(a, gsi, INTERRUPT_CONSUMER | INTERRUPT_EDGE);
 }
 
 void

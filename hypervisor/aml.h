@@ -34,6 +34,8 @@ int	aml_finish(const struct aml *a);
 /* Names have exactly four characters ("COM1", "_SB_"). */
 void	aml_scope_open(struct aml *a, const char *root_name);	/* \NAME */
 void	aml_device_open(struct aml *a, const char *name);
+/* A method of `n_args` arguments that no two processors run at once. */
+void	aml_method_open(struct aml *a, const char *name, uint8_t n_args);
 void	aml_package_open(struct aml *a, uint8_t n_elements);
 void	aml_close(struct aml *a);
 
@@ -43,10 +45,15 @@ void	aml_integer(struct aml *a, uint32_t value);
 void	aml_string(struct aml *a, const char *s);
 void	aml_eisaid(struct aml *a, const char *id);	/* "PNP0501" */
 
+/* Notify (\SCOPE.NAME, value), in a method. */
+void	aml_notify(struct aml *a, const char *scope, const char *name,
+	    uint8_t value);
+
 /* A resource template, closed by its own call. */
 void	aml_resources_open(struct aml *a);
 void	aml_memory32(struct aml *a, uint32_t addr, uint32_t len);
 void	aml_interrupt_level_high(struct aml *a, uint32_t gsi);
+void	aml_interrupt_edge_high(struct aml *a, uint32_t gsi);
 void	aml_isa_irq(struct aml *a, unsigned int irq);
 void	aml_io(struct aml *a, uint16_t port, uint8_t len);
 void	aml_resources_close(struct aml *a);

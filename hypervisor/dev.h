@@ -48,6 +48,28 @@ struct dev_place {
 	unsigned int	gsi;
 };
 
+/* What a guest tells of its memory, in bytes; 0 while it has not told. */
+enum dev_guest_stat {
+	DEV_GUEST_TOTAL, DEV_GUEST_FREE, DEV_GUEST_AVAILABLE, DEV_GUEST_STATS
+};
+
+struct dev_guest_memory {
+	uint64_t	target_bytes;	/* asked back of the guest */
+	uint64_t	balloon_bytes;	/* given back so far */
+	uint64_t	stats[DEV_GUEST_STATS];
+};
+
+/* Of the device that speaks with the guest of its memory. Main thread, bus locked;
+ * whether and when the guest follows is up to the guest. */
+struct dev_memory_ops {
+	/* Let the guest tell now which memory it does not use, or stop that. */
+	void	(*hint)(struct dev *d, bool on);
+	/* Ask for this many bytes of its memory back. */
+	void	(*balloon)(struct dev *d, uint64_t bytes);
+	/* What it told last; a running one is asked anew for the next look. */
+	void	(*look)(struct dev *d, struct dev_guest_memory *m);
+};
+
 struct dev_ops {
 	const char	*kind;		/* "serial", "virtio-console" */
 	uint32_t	version;	/* of its state message */
@@ -64,9 +86,12 @@ struct dev_ops {
 	int	(*check)(struct dev *d, const Persona__State__DeviceState *in);
 	/* Take on what `check` has accepted, on a freshly created device. */
 	void	(*load)(struct dev *d, const Persona__State__DeviceState *in);
+	/* After a load: another machine lives on from the same state. NULL: this
+	 * device has nothing to say to that. 0 or -errno. */
+	int	(*renew)(struct dev *d);
 	/* Give the guest's host-side input/output a stream, or a network card
-	 * its cable (SOCK_SEQPACKET, a frame a datagram); -1 to take it away (NULL when the device has none). Takes
-	 * the descriptor. */
+	 * its cable (SOCK_SEQPACKET, a frame a datagram); -1 to take it away
+	 * (NULL when the device has none). Takes the descriptor. */
 	int	(*attach)(struct dev *d, int stream_fd);
 	/* Let host-side activity (input from a console) begin or go on. A
 	 * device is created stopped. NULL: it has none. */
@@ -75,6 +100,8 @@ struct dev_ops {
 	 * the device changes neither guest memory nor an interrupt line by
 	 * itself: what was saved stays true. NULL: it has none. */
 	void	(*stop)(struct dev *d);
+	/* NULL for all but one device. */
+	const struct dev_memory_ops *memory;
 	/* Give up everything, the claimed regions excepted: the bus goes too. */
 	void	(*free)(struct dev *d);
 };

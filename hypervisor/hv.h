@@ -97,7 +97,11 @@ void	hv_stop(struct hv *hv);
 /* Share of the time the vCPUs are held back, 0..99. 0 or -errno. */
 int	hv_throttle(struct hv *hv, unsigned int percent);
 
-/* Dirty logging as in gmem.h. */
+/* Ask the guest for this many bytes of its memory back; it may not follow. */
+void	hv_balloon(struct hv *hv, uint64_t bytes);
+
+/* Dirty logging as in gmem.h; while it goes on the guest is asked, too, to tell
+ * what memory it does not use, which becomes holes of the memfd. */
 int	hv_dirty_start(struct hv *hv);
 int	hv_dirty_stop(struct hv *hv);
 int	hv_dirty_harvest(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages);
@@ -113,10 +117,11 @@ int	hv_save(struct hv *hv, int *fd, uint64_t *len_bytes);
 /*
  * Load a state of len_bytes into a fresh machine. What does not fit is refused
  * with the reason and nothing applied (-EINVAL, -EPROTO, -ENOTSUP; HV_FRESH as
- * before); when KVM refuses half way the machine is HV_BROKEN.
+ * before); when KVM refuses half way the machine is HV_BROKEN. A second life is
+ * one that another machine lives from this state too, or may: see machine_renew.
  */
 int	hv_load(struct hv *hv, const uint8_t *state, size_t len_bytes,
-	    char *why);
+	    bool second_life, char *why);
 
 /*
  * Console stream for "serial0" or "hvc0", cable for "net0" (machine.h); takes the
@@ -129,6 +134,10 @@ struct hv_stats {
 	uint64_t	exits;
 	unsigned int	throttle_percent;
 	uint64_t	dirty_pages;	/* reported by harvests so far */
+	uint64_t	discarded_bytes; /* of its memory, given back so far */
+	uint64_t	balloon_bytes;	/* the guest holds back for us now */
+	uint64_t	guest_total_bytes;	/* as its driver told last; 0: */
+	uint64_t	guest_available_bytes;	/* it has told nothing */
 };
 void	hv_stats(struct hv *hv, struct hv_stats *s);
 

@@ -13,6 +13,7 @@
 
 #include "bus.h"
 #include "devices.h"
+#include "platform.h"
 #include "power-ports.h"
 #include "virtio-mmio.h"
 
@@ -34,6 +35,9 @@ static const struct machine_row rows[] = {
 	{ "hvc0", &dev_virtio_console_ops, { 0xd0000000, 16 }, true },
 	{ "rng0", &dev_virtio_rng_ops, { 0xd0001000, 17 }, true },
 	{ "net0", &dev_virtio_net_ops, { 0xd0002000, 18 }, true },
+	{ "balloon0", &dev_virtio_balloon_ops, { 0xd0005000, 21 }, true },
+	{ "rtc", &dev_rtc_ops, { RTC_PORT, RTC_GSI }, false },
+	{ "vmgenid", &dev_vmgenid_ops, { VMGENID_GPA, VMGENID_GSI }, false },
 };
 
 #define N_ROWS	(sizeof(rows) / sizeof(rows[0]))
@@ -167,6 +171,50 @@ machine_load(struct machine *m, const Persona__State__MachineState *in,
 		rows[i].ops->load(m->devs[i], in->devices[i]);
 	bus_unlock(m->env.bus);
 	return r;
+}
+
+int
+machine_renew(struct machine *m)
+{
+	int r = 0;
+
+	bus_lock(m->env.bus);
+	for (size_t i = 0; i < N_ROWS && r == 0; i++)
+		if (rows[i].ops->renew != NULL)
+			r = rows[i].ops->renew(m->devs[i]);
+	bus_unlock(m->env.bus);
+	return r;
+}
+
+void
+machine_hint_memory(struct machine *m, bool on)
+{
+	bus_lock(m->env.bus);
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (rows[i].ops->memory != NULL)
+			rows[i].ops->memory->hint(m->devs[i], on);
+	bus_unlock(m->env.bus);
+}
+
+void
+machine_balloon(struct machine *m, uint64_t bytes)
+{
+	bus_lock(m->env.bus);
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (rows[i].ops->memory != NULL)
+			rows[i].ops->memory->balloon(m->devs[i], bytes);
+	bus_unlock(m->env.bus);
+}
+
+void
+machine_look_memory(struct machine *m, struct dev_guest_memory *out)
+{
+	memset(out, 0, sizeof(*out));
+	bus_lock(m->env.bus);
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (rows[i].ops->memory != NULL)
+			rows[i].ops->memory->look(m->devs[i], out);
+	bus_unlock(m->env.bus);
 }
 
 int

@@ -43,6 +43,19 @@ int	machine_load(struct machine *m, const Persona__State__MachineState *in,
 	    const char **why);
 
 /*
+ * After a load: the guest lives on from a state that another machine lives on from
+ * too (a checkpoint that is restored, a file that is imported), so it must not
+ * take itself for the only one: its random numbers would be the other's. 0 or
+ * -errno; after a failure it must not run.
+ */
+int	machine_renew(struct machine *m);
+
+/* As in dev_memory_ops. */
+void	machine_hint_memory(struct machine *m, bool on);
+void	machine_balloon(struct machine *m, uint64_t bytes);
+void	machine_look_memory(struct machine *m, struct dev_guest_memory *out);
+
+/*
  * Give the console port "serial0" or "hvc0" a stream, or the card "net0" a socket;
  * -1 takes it away. Takes the descriptor in every case. What the guest said lately
  * on a console (at most CONSOLE_RING_BYTES) is sent first. 0, -ENOENT for a row

@@ -307,11 +307,10 @@ do_load(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 	size_t len = 0;
 	int r;
 
-	(void)q;
 	if ((r = read_state(fd, &bytes, &len)) < 0)
 		snprintf(a->why, sizeof(a->why), "no readable state was given");
 	else
-		r = hv_load(c->hv, bytes, len, a->why);
+		r = hv_load(c->hv, bytes, len, q->load->second_life, a->why);
 	free(bytes);
 	if (fd >= 0)
 		close(fd);
@@ -401,6 +400,15 @@ do_throttle(struct control *c, const Persona__Vmm__Request *q,
 }
 
 static int
+do_balloon(struct control *c, const Persona__Vmm__Request *q,
+    struct answer *a)
+{
+	(void)a;
+	hv_balloon(c->hv, q->balloon->target_bytes);
+	return 0;
+}
+
+static int
 do_stats(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 {
 	Persona__Vmm__StatsResult *out = &a->stats;
@@ -414,6 +422,13 @@ do_stats(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 	out->run_ns = s.run_ns;
 	out->exits = s.exits;
 	out->throttle_percent = s.throttle_percent;
+	out->has_discarded_bytes = out->has_balloon_bytes = true;
+	out->discarded_bytes = s.discarded_bytes;
+	out->balloon_bytes = s.balloon_bytes;
+	out->has_guest_total_bytes = s.guest_total_bytes > 0;
+	out->guest_total_bytes = s.guest_total_bytes;
+	out->has_guest_available_bytes = s.guest_total_bytes > 0;
+	out->guest_available_bytes = s.guest_available_bytes;
 	out->vcpus = vcpu_state(c);
 	out->dirty_pages_total = s.dirty_pages;
 	a->reply.result_case = PERSONA__VMM__REPLY__RESULT_STATS;
@@ -518,6 +533,8 @@ static const struct request_row rows[] = {
 	    IN_ALIVE | IN(HV_ENDED), do_console),
 	ROW(NET, "network attach", ROLE_OWNER, IN_ALIVE, do_net),
 	ROW(STOP, "stop", ROLE_OWNER, IN_ANY, do_stop),
+	ROW(BALLOON, "balloon", ROLE_OWNER, IN(HV_PAUSED) | IN(HV_RUNNING),
+	    do_balloon),
 	ROW(TRANSFER, "transfer attach", ROLE_OWNER, IN_ALIVE, do_transfer),
 	ROW(HARVEST, "harvest", ROLE_OWNER | ROLE_TRANSFER,
 	    IN(HV_PAUSED) | IN(HV_RUNNING), do_harvest),

@@ -356,13 +356,24 @@ hv_throttle(struct hv *hv, unsigned int percent)
 int
 hv_dirty_start(struct hv *hv)
 {
-	return gmem_dirty_start(hv->gmem);
+	int r = gmem_dirty_start(hv->gmem);
+
+	if (r == 0)
+		machine_hint_memory(hv->machine, true);
+	return r;
 }
 
 int
 hv_dirty_stop(struct hv *hv)
 {
+	machine_hint_memory(hv->machine, false);
 	return gmem_dirty_stop(hv->gmem);
+}
+
+void
+hv_balloon(struct hv *hv, uint64_t bytes)
+{
+	machine_balloon(hv->machine, bytes);
 }
 
 int
@@ -414,7 +425,8 @@ hv_save(struct hv *hv, int *fd, uint64_t *len_bytes)
 }
 
 static int
-apply(struct hv *hv, const Persona__State__MachineState *s, char *why)
+apply(struct hv *hv, const Persona__State__MachineState *s, bool second_life,
+    char *why)
 {
 	const char *sentence = "a device's state cannot be loaded";
 	int r;
@@ -431,7 +443,7 @@ apply(struct hv *hv, const Persona__State__MachineState *s, char *why)
 	hv->state = HV_BROKEN;
 	r = arch_load(hv->clock, hv->kvm, hv->model, crew_cpus(hv->crew),
 	    hv->config.vcpus, s, why, HV_WHY_MAX);
-	if (r < 0)
+	if (r < 0 || (second_life && (r = machine_renew(hv->machine)) < 0))
 		return r;
 	hv->clock_is_loaded = true;
 	hv->state = HV_PAUSED;
@@ -439,7 +451,8 @@ apply(struct hv *hv, const Persona__State__MachineState *s, char *why)
 }
 
 int
-hv_load(struct hv *hv, const uint8_t *state, size_t len_bytes, char *why)
+hv_load(struct hv *hv, const uint8_t *state, size_t len_bytes,
+    bool second_life, char *why)
 {
 	struct state_identity id = identity_of(hv);
 	Persona__State__MachineState *s;
@@ -453,7 +466,7 @@ hv_load(struct hv *hv, const uint8_t *state, size_t len_bytes, char *why)
 	r = state_unpack(&s, state, len_bytes, &id, why, HV_WHY_MAX);
 	if (r < 0)
 		return r;
-	r = apply(hv, s, why);
+	r = apply(hv, s, second_life, why);
 	state_free(s);
 	if (r < 0 && why[0] == '\0')
 		snprintf(why, HV_WHY_MAX, "the state cannot be loaded: %s",
@@ -470,6 +483,13 @@ hv_attach(struct hv *hv, const char *row, int stream_fd)
 void
 hv_stats(struct hv *hv, struct hv_stats *s)
 {
+	struct dev_guest_memory m;
+
+	machine_look_memory(hv->machine, &m);
+	s->discarded_bytes = gmem_discarded(hv->gmem);
+	s->balloon_bytes = m.balloon_bytes;
+	s->guest_total_bytes = m.stats[DEV_GUEST_TOTAL];
+	s->guest_available_bytes = m.stats[DEV_GUEST_AVAILABLE];
 	crew_stats(hv->crew, &s->run_ns, &s->exits);
 	s->throttle_percent = throttle_get(hv->throttle);
 	s->dirty_pages = hv->dirty_pages;

@@ -74,7 +74,8 @@ find(const uint8_t *p, size_t len, const char *what, size_t n)
 static void
 tables(void)
 {
-	const uint8_t *rsdp, *xsdt, *fadt, *madt, *dsdt, *facs, *p;
+	const uint8_t *rsdp, *xsdt, *fadt, *madt, *dsdt, *facs, *p, *id;
+	static const uint8_t none[16];
 	uint64_t rsdp_gpa;
 	struct gmem *g;
 	uint32_t len;
@@ -114,6 +115,21 @@ tables(void)
 	    NULL);
 	CU_ASSERT(find(dsdt, len, "\x0c\x41\xd0\x05\x01", 5) != NULL);
 	CU_ASSERT(find(dsdt, len, "_S5_", 4) != NULL);
+	/* The clock, and that the FADT does not deny it. */
+	CU_ASSERT(find(dsdt, len, "\x0c\x41\xd0\x0b\0", 5) != NULL);
+	CU_ASSERT(find(dsdt, len, "\x47\x01\x70\0\x70\0\x01\x02\x22\0\x01",
+	    11) != NULL);
+	CU_ASSERT((le_get16(fadt + 109) & 0x20) == 0 && fadt[108] == 0x32);
+	/* The generation id's place, its interrupt, and who is told. */
+	CU_ASSERT(find(dsdt, len, "ADDR\x12\x49\0\x02\x0c\x00\xf0\x0f\x00\0",
+	    14) != NULL);
+	CU_ASSERT(find(dsdt, len, "\x89\x06\x00\x03\x01\x16\0\0\0", 9) !=
+	    NULL);
+	CU_ASSERT(find(dsdt, len, "_EVT\x09\x86\\\x2e_SB_VGEN\x0a\x80",
+	    18) != NULL);
+	id = gmem_ptr(g, 0xff000, 16);
+	CU_ASSERT_FATAL(id != NULL);
+	CU_ASSERT(memcmp(id, none, 16) != 0);
 	gmem_free(g);
 }
 

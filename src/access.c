@@ -72,8 +72,11 @@ out:
 
 /* --- the port ----------------------------------------------------------------------- */
 
+/* An sshd of ours; the listener knows it by its pid. */
 struct caller {
+	LIST_ENTRY(caller) entry;
 	struct daemon	*daemon;
+	struct child	*child;
 	pid_t		pid;
 };
 
@@ -84,6 +87,7 @@ sshd_ended(void *arg, int status)
 
 	(void)status;
 	listener_child_ended(c->daemon->listener, c->pid);
+	LIST_REMOVE(c, entry);
 	free(c);
 }
 
@@ -91,19 +95,21 @@ static void
 sshd_spawned(void *arg, pid_t pid)
 {
 	struct caller *c = calloc(1, sizeof(*c));
-	struct child *child;
+	struct daemon *d = arg;
 	int r = -ENOMEM;
 
 	if (c != NULL) {
-		c->daemon = arg;
+		c->daemon = d;
 		c->pid = pid;
-		r = launcher_watch(c->daemon->launcher, pid, 0, sshd_ended, c,
-		    &child);
+		r = launcher_watch(d->launcher, pid, 0, sshd_ended, c,
+		    &c->child);
 	}
 	if (r < 0) {
 		log_warn_r(r, "sshd[%d] cannot be watched", (int)pid);
 		free(c);
+		return;
 	}
+	LIST_INSERT_HEAD(&d->callers, c, entry);
 }
 
 static int
@@ -158,6 +164,13 @@ access_open(struct daemon *d)
 void
 access_close(struct daemon *d)
 {
+	struct caller *c;
+
+	while ((c = LIST_FIRST(&d->callers)) != NULL) {
+		child_forget(c->child);
+		LIST_REMOVE(c, entry);
+		free(c);
+	}
 	listener_close(d->listener);
 	gate_server_close(d->gate);
 	identity_free(d->identity);

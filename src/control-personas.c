@@ -48,6 +48,9 @@ persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 		info->has_vmm_pid = true;
 		info->vmm_pid = guest_pid(p->guest);
 	}
+	info->has_throttle_percent = p->hook != NULL && p->guest != NULL;
+	if (info->has_throttle_percent)
+		info->throttle_percent = p->hook->throttle_percent;
 	if (p->rec.last_end[0] != '\0')
 		info->last_end = p->rec.last_end;
 	if (p->rec.holding != HOLDING_OWNER)

@@ -23,6 +23,7 @@ struct daemon {
 	struct control		*control;
 	struct identity		*identity;
 	struct listener		*listener;
+	LIST_HEAD(, caller)	callers;	/* access.c's own */
 	struct gate_server	*gate;
 	struct peers		*peers;
 	struct pairings		*pairings;

@@ -111,6 +111,15 @@ move_park(struct move *m)
 	}
 }
 
+/* It stands still and is still ours: it shows as paused, and can be resumed. */
+static void
+cannot_run_on(struct persona *p, const char *why)
+{
+	p->paused = true;
+	log_err("persona %s: cannot be resumed after a failed move: %s",
+	    p->rec.name, why);
+}
+
 static void
 resumed(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
     struct ipc_msg *msg)
@@ -119,11 +128,8 @@ resumed(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 
 	(void)reply;
 	(void)msg;
-	if (p == NULL || r == 0)
-		return;
-	p->paused = true;
-	log_err("persona %s: cannot be resumed after a failed move: %s",
-	    p->rec.name, why);
+	if (p != NULL && r < 0)
+		cannot_run_on(p, why);
 }
 
 void
@@ -135,8 +141,7 @@ move_run_on(struct move *m)
 	if (q == NULL || v == NULL ||
 	    vmm_resume(v, 0, VMM_TIMEOUT_MS, resumed, q) < 0) {
 		free(q);
-		log_err("persona %s: cannot be resumed after a failed move",
-		    m->persona->rec.name);
+		cannot_run_on(m->persona, "persona-vmm cannot be asked");
 		return;
 	}
 	log_info("persona %s: runs on here", m->persona->rec.name);

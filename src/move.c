@@ -130,6 +130,7 @@ sync_message(void *arg, const Persona__Transfer__TransferMessage *t,
 		on_running(m, t->running);
 		break;
 	case KIND(PROGRESS):
+		m->hook.throttle_percent = t->progress->throttle_percent;
 		report_progress(m->report, t->progress);
 		break;
 	case KIND(ENDED):

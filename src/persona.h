@@ -19,6 +19,7 @@ struct guest;
 /* What a transfer wants to hear about, and how it shows in the state. */
 struct persona_hook {
 	bool	incoming;
+	uint32_t throttle_percent;	/* how far the guest is held back */
 	/* The guest has ended in mid-move; persona->guest is NULL already. */
 	void	(*guest_ended)(struct persona_hook *h, const char *why);
 };
@@ -29,7 +30,7 @@ struct persona {
 	struct persona_record	rec;		/* as it stands in the registry */
 	struct guest		*guest;		/* NULL: no persona-vmm here */
 	bool			ready;		/* the machine is made */
-	bool			paused;		/* by a person */
+	bool			paused;		/* until a person resumes it */
 	bool			unrecorded;	/* arriving: not in the registry yet */
 	struct persona_hook	*hook;		/* a transfer under way, or NULL */
 	TAILQ_HEAD(, persona_wait) waits;	/* told when the guest has ended */

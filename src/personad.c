@@ -336,6 +336,7 @@ main(int argc, char **argv)
 		log_init("personad", LOG_DEBUG);
 	read_config(&daemon.conf, &options);
 	TAILQ_INIT(&daemon.personas);
+	LIST_INIT(&daemon.callers);
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	prepare_dirs(&daemon.conf);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What control.c (connections, the end) and request.c (what each request does)
- * share, and nobody else.
+ * What control.c (connections, the end), request.c (what each request does) and
+ * create.c (the largest of them) share, and nobody else.
  */
 #ifndef CONTROL_PRIVATE_H
 #define CONTROL_PRIVATE_H
@@ -17,6 +17,7 @@
 #include "vmm.pb-c.h"
 
 struct acceptor;
+struct disk;
 struct event;
 struct event_base;
 
@@ -45,6 +46,7 @@ struct control {
 	char		name[PERSONA_NAME_MAX + 1];
 	int		ram_fd;			/* handed to every new owner */
 	uint64_t	ram_bytes;
+	struct disk	*disks[DISKS_MAX];	/* the machine's; outlive it */
 	uint64_t	*bitmap;		/* shared with the transfer */
 	size_t		bitmap_len;
 	struct event	*exit_ev;
@@ -72,6 +74,15 @@ struct answer {
  */
 int	request_run(struct conn *conn, const Persona__Vmm__Request *q,
 	    struct answer *a);
+
+/* Create: make the machine, or nothing of it. As request_run. */
+int	create_machine(struct control *c, const Persona__Vmm__Request *q,
+	    struct answer *a);
+/* Free the machine and its disks. */
+void	create_undo(struct control *c);
+
+/* Plug the network card's cable in; takes the descriptor. As request_run. */
+int	request_plug(struct control *c, int fd, struct answer *a);
 
 /* A transfer is over: what it turned on is turned off, its bitmap unmapped. */
 void	request_transfer_over(struct control *c);

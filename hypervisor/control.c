@@ -297,7 +297,7 @@ control_free(struct control *c)
 	conn_close(&c->transfer);
 	conn_close(&c->owner);
 	request_transfer_over(c);
-	hv_free(c->hv);
+	create_undo(c);
 	acceptor_free(c->acceptor);
 	if (c->listen_fd >= 0)
 		close(c->listen_fd);

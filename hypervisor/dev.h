@@ -9,9 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bounds.h"
 #include "state.pb-c.h"
 
 struct bus;
+struct disk;
 struct event_base;
 struct gmem;
 struct machine;
@@ -32,6 +34,7 @@ struct dev_env {
 	struct bus	*bus;
 	struct gmem	*gmem;
 	struct event_base *base;	/* main thread's loop */
+	struct disk	*disks[DISKS_MAX];	/* NULL: none in this slot */
 	/* Set an interrupt line's level. Any thread. */
 	void	(*irq_line)(void *arg, unsigned int gsi, bool level);
 	/* Wish to end the machine; returns at once. Any thread. */
@@ -46,6 +49,7 @@ struct dev_env {
 struct dev_place {
 	uint64_t	addr;		/* MMIO or port base */
 	unsigned int	gsi;
+	unsigned int	unit;		/* which disk of several */
 };
 
 /* What a guest tells of its memory, in bytes; 0 while it has not told. */
@@ -98,7 +102,8 @@ struct dev_ops {
 	void	(*start)(struct dev *d);
 	/* Quiesce it; returns when nothing is under way. Until the next start
 	 * the device changes neither guest memory nor an interrupt line by
-	 * itself: what was saved stays true. NULL: it has none. */
+	 * itself: what was saved stays true. A device with a thread lets go of
+	 * the bus while it waits for it. NULL: it has none. */
 	void	(*stop)(struct dev *d);
 	/* NULL for all but one device. */
 	const struct dev_memory_ops *memory;

@@ -12,6 +12,7 @@ extern const struct dev_ops dev_serial_ops;
 extern const struct dev_ops dev_power_ops;
 extern const struct dev_ops dev_rtc_ops;
 extern const struct dev_ops dev_virtio_balloon_ops;
+extern const struct dev_ops dev_virtio_blk_ops;
 extern const struct dev_ops dev_virtio_console_ops;
 extern const struct dev_ops dev_virtio_net_ops;
 extern const struct dev_ops dev_virtio_rng_ops;

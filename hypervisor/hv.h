@@ -12,7 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bounds.h"
+
 struct boot_config;
+struct disk;
 struct event_base;
 struct hv;
 struct kvm;
@@ -55,6 +58,8 @@ struct hv_config {
 	unsigned int	vcpus;
 	const char	*cpu_baseline;
 	const uint8_t	*net_mac;	/* 6 bytes; NULL: no network card */
+	/* In the guest's order, without gaps; they outlive the machine. */
+	struct disk	*disks[DISKS_MAX];
 	struct event_base *base;	/* main thread's loop */
 	/* The guest has ended by itself; from the loop, once. */
 	void		(*ended)(void *arg);
@@ -100,13 +105,17 @@ int	hv_throttle(struct hv *hv, unsigned int percent);
 /* Ask the guest for this many bytes of its memory back; it may not follow. */
 void	hv_balloon(struct hv *hv, uint64_t bytes);
 
-/* Dirty logging as in gmem.h; while it goes on the guest is asked, too, to tell
- * what memory it does not use, which becomes holes of the memfd. */
+/*
+ * Dirty logging as in gmem.h and disk.h, over the page space (bounds.h): RAM, then
+ * each disk. What a harvest reports is there to be read in memory and files. While
+ * it goes on the guest is asked, too, to tell what memory it does not use, which
+ * becomes holes of the memfd.
+ */
 int	hv_dirty_start(struct hv *hv);
 int	hv_dirty_stop(struct hv *hv);
 int	hv_dirty_harvest(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages);
 
-/* Bits a harvest can set: one for each 4 KiB page. */
+/* Bits a harvest can set: pages of the page space to the last disk's end. */
 uint64_t	hv_pages(const struct hv *hv);
 
 /*

@@ -30,14 +30,16 @@ struct machine_row {
  * virtio slots lie in the hole below 4 GiB, under the IOAPIC.
  */
 static const struct machine_row rows[] = {
-	{ "power", &dev_power_ops, { POWER_PM1_PORT, POWER_SCI_GSI }, false },
-	{ "serial0", &dev_serial_ops, { 0x3f8, 4 }, false },
-	{ "hvc0", &dev_virtio_console_ops, { 0xd0000000, 16 }, true },
-	{ "rng0", &dev_virtio_rng_ops, { 0xd0001000, 17 }, true },
-	{ "net0", &dev_virtio_net_ops, { 0xd0002000, 18 }, true },
-	{ "balloon0", &dev_virtio_balloon_ops, { 0xd0005000, 21 }, true },
-	{ "rtc", &dev_rtc_ops, { RTC_PORT, RTC_GSI }, false },
-	{ "vmgenid", &dev_vmgenid_ops, { VMGENID_GPA, VMGENID_GSI }, false },
+	{ "power", &dev_power_ops, { POWER_PM1_PORT, POWER_SCI_GSI, 0 }, false },
+	{ "serial0", &dev_serial_ops, { 0x3f8, 4, 0 }, false },
+	{ "hvc0", &dev_virtio_console_ops, { 0xd0000000, 16, 0 }, true },
+	{ "rng0", &dev_virtio_rng_ops, { 0xd0001000, 17, 0 }, true },
+	{ "net0", &dev_virtio_net_ops, { 0xd0002000, 18, 0 }, true },
+	{ "disk0", &dev_virtio_blk_ops, { 0xd0003000, 19, 0 }, true },
+	{ "disk1", &dev_virtio_blk_ops, { 0xd0004000, 20, 1 }, true },
+	{ "balloon0", &dev_virtio_balloon_ops, { 0xd0005000, 21, 0 }, true },
+	{ "rtc", &dev_rtc_ops, { RTC_PORT, RTC_GSI, 0 }, false },
+	{ "vmgenid", &dev_vmgenid_ops, { VMGENID_GPA, VMGENID_GSI, 0 }, false },
 };
 
 #define N_ROWS	(sizeof(rows) / sizeof(rows[0]))

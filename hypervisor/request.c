@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "boot.h"
 #include "control-private.h"
-#include "log.h"
 
 /* hv_state as bits, and one for "no machine yet". */
 #define IN(state)	(1u << (state))
@@ -69,72 +66,6 @@ do_hello(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 	return 0;
 }
 
-static int
-create_check(const Persona__Vmm__Create *q, int ram_fd, struct answer *a)
-{
-	struct stat st;
-	const char *wrong = NULL;
-
-	if (!hexid_ok(q->persona_id))
-		wrong = "the persona id is not 32 hex digits";
-	else if (q->name[0] == '\0' || strlen(q->name) > PERSONA_NAME_MAX)
-		wrong = "the persona's name is empty or too long";
-	else if (q->ram_bytes < RAM_MIN_BYTES || q->ram_bytes > RAM_MAX_BYTES ||
-	    q->ram_bytes % PAGE_BYTES != 0)
-		wrong = "guest memory must be 64 MB to 8 GB, in whole pages";
-	else if (q->vcpus < 1 || q->vcpus > VCPUS_MAX)
-		wrong = "a persona has 1 to 8 vCPUs";
-	else if (q->net != NULL && (q->net->mac.len != 6 ||
-	    (q->net->mac.data[0] & 1)))
-		wrong = "the network card's address is not one of a card";
-	else if (q->cmdline != NULL && strlen(q->cmdline) > CMDLINE_MAX)
-		wrong = "the kernel command line is too long";
-	else if (ram_fd < 0 || fstat(ram_fd, &st) < 0 ||
-	    (uint64_t)st.st_size != q->ram_bytes)
-		wrong = "the memory given is not of the size given";
-	if (wrong == NULL)
-		return 0;
-	snprintf(a->why, sizeof(a->why), "%s", wrong);
-	return -EINVAL;
-}
-
-static void
-guest_ended(void *arg)
-{
-	struct control *c = arg;
-	const char *text;
-	enum hv_end end = hv_end(c->hv, &text);
-
-	log_info("persona %s: ended: %s", c->name, text);
-	c->exit_status = end == HV_END_POWER_OFF || end == HV_END_STOPPED ?
-	    0 : 1;
-	control_tell_end(c);
-}
-
-static int
-boot(struct control *c, const Persona__Vmm__Create *q, struct answer *a)
-{
-	int kernel_fd = ipc_take_fd(&c->in, 1);
-	int initrd_fd = q->initrd ? ipc_take_fd(&c->in, 2) : -1;
-	const struct boot_config config = {
-		.kernel_fd = kernel_fd,
-		.initrd_fd = initrd_fd,
-		.cmdline = q->cmdline != NULL ? q->cmdline : "",
-		.vcpus = q->vcpus,
-	};
-	int r = -EINVAL;
-
-	if (kernel_fd < 0)
-		snprintf(a->why, sizeof(a->why), "no kernel was given");
-	else
-		r = hv_boot(c->hv, &config, a->why);
-	if (kernel_fd >= 0)
-		close(kernel_fd);
-	if (initrd_fd >= 0)
-		close(initrd_fd);
-	return r;
-}
-
 static bool
 is_seqpacket(int fd)
 {
@@ -145,9 +76,8 @@ is_seqpacket(int fd)
 	    type == SOCK_SEQPACKET;
 }
 
-/* Plug the card's cable in; takes the descriptor. */
-static int
-plug(struct control *c, int fd, struct answer *a)
+int
+request_plug(struct control *c, int fd, struct answer *a)
 {
 	int r = -EINVAL;
 
@@ -161,65 +91,6 @@ plug(struct control *c, int fd, struct answer *a)
 	if ((r = hv_attach(c->hv, "net0", fd)) == -ENODEV)
 		snprintf(a->why, sizeof(a->why), "the persona has no network "
 		    "card");
-	return r;
-}
-
-/* What Create brings into a machine that exists: its cable, its kernel. */
-static int
-fit_out(struct control *c, const Persona__Vmm__Create *q, struct answer *a)
-{
-	int r = 0;
-
-	/* The last descriptor, whatever else there was (vmm.proto). */
-	if (q->net != NULL)
-		r = plug(c, ipc_take_fd(&c->in, c->in.n_fds - 1), a);
-	if (r == 0 && q->boot)
-		r = boot(c, q, a);
-	return r;
-}
-
-static int
-do_create(struct control *c, const Persona__Vmm__Request *q,
-    struct answer *a)
-{
-	const Persona__Vmm__Create *create = q->create;
-	int ram_fd = ipc_take_fd(&c->in, 0);
-	struct hv_config config = {
-		.host = c->host,
-		.ram_bytes = create->ram_bytes,
-		.ram_fd = ram_fd,
-		.vcpus = create->vcpus,
-		.cpu_baseline = create->cpu_baseline,
-		.net_mac = create->net != NULL ? create->net->mac.data : NULL,
-		.base = c->base,
-		.ended = guest_ended,
-		.arg = c,
-	};
-	int r;
-
-	if ((r = create_check(create, ram_fd, a)) < 0)
-		goto out;
-	/* Nobody who holds it too may pull it from under the guest. A memory
-	 * file, unlike a memfd, cannot be sealed; then we trust the owner. */
-	(void)fcntl(ram_fd, F_ADD_SEALS, F_SEAL_SHRINK);
-	if ((r = hv_new(&c->hv, &config, a->why)) < 0)
-		goto out;
-	snprintf(c->persona_id, sizeof(c->persona_id), "%s",
-	    create->persona_id);
-	snprintf(c->name, sizeof(c->name), "%s", create->name);
-	c->ram_bytes = create->ram_bytes;
-	if ((r = fit_out(c, create, a)) < 0) {
-		hv_free(c->hv);
-		c->hv = NULL;
-		goto out;
-	}
-	c->ram_fd = ram_fd;
-	ram_fd = -1;
-	log_info("persona %s: %" PRIu64 " MB, %u vCPUs, %s", c->name,
-	    c->ram_bytes >> 20, create->vcpus, create->cpu_baseline);
-out:
-	if (ram_fd >= 0)
-		close(ram_fd);
 	return r;
 }
 
@@ -336,7 +207,7 @@ static int
 do_net(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 {
 	(void)q;
-	return plug(c, ipc_take_fd(&c->in, 0), a);
+	return request_plug(c, ipc_take_fd(&c->in, 0), a);
 }
 
 static int
@@ -521,7 +392,7 @@ out:
 
 static const struct request_row rows[] = {
 	ROW(HELLO, "hello", ROLE_OWNER, IN_ANY, do_hello),
-	ROW(CREATE, "create", ROLE_OWNER, IN_NONE, do_create),
+	ROW(CREATE, "create", ROLE_OWNER, IN_NONE, create_machine),
 	ROW(START, "start", ROLE_OWNER, IN(HV_PAUSED) | IN(HV_RUNNING),
 	    do_start),
 	ROW(RESUME, "resume", ROLE_OWNER, IN(HV_PAUSED) | IN(HV_RUNNING),

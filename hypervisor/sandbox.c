@@ -34,6 +34,9 @@ static const int allowed[] = {
 	SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(socketpair),
 	SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(ftruncate),
 	SCMP_SYS(memfd_create), SCMP_SYS(eventfd2), SCMP_SYS(getrandom),
+	/* disks: vectors at a place, durability, holes */
+	SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(fdatasync),
+	SCMP_SYS(fallocate),
 	/* the event loop */
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_wait),
 	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(epoll_ctl),

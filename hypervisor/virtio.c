@@ -322,7 +322,7 @@ virtq_push(struct virtio *v, unsigned int q, const struct virtq_chain *c,
 	uint8_t *used = ring_ptr(v, vq->used_gpa, USED_BYTES(vq->num));
 	uint32_t elem[2] = { htole32(c->head), htole32(written) };
 
-	if (used == NULL)
+	if (!vq->ready || used == NULL)
 		return;
 	memcpy(used + 4 + 8 * (vq->next_used % vq->num), elem, sizeof(elem));
 	vq->next_used++;
@@ -338,7 +338,7 @@ virtq_signal(struct virtio *v, unsigned int q)
 	struct virtq *vq = &v->queues[q];
 	const uint8_t *avail = ring_ptr(v, vq->avail_gpa, AVAIL_BYTES(vq->num));
 
-	if (avail == NULL)
+	if (!vq->ready || avail == NULL)
 		return;
 	/* The index must be visible before we look at the driver's wish. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

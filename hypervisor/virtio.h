@@ -129,7 +129,10 @@ int	virtq_pop(struct virtio *v, unsigned int q, struct virtq_chain *c);
 /* Put a chain back unused, to be popped again. Only the latest one popped. */
 void	virtq_unpop(struct virtio *v, unsigned int q);
 
-/* Answer a chain of which `written` bytes were written; marks the ring dirty. */
+/*
+ * Answer a chain of which `written` bytes were written; marks the ring dirty. Of
+ * a queue that was turned off meanwhile: nothing.
+ */
 void	virtq_push(struct virtio *v, unsigned int q,
 	    const struct virtq_chain *c, uint32_t written);
 

@@ -12,6 +12,7 @@
 #include "boot.h"
 #include "bounds.h"
 #include "bus.h"
+#include "disk.h"
 #include "ending.h"
 #include "gmem.h"
 #include "hv.h"
@@ -187,6 +188,7 @@ devices_init(struct hv *hv)
 
 	if (mac != NULL)
 		memcpy(net.mac, mac, sizeof(net.mac));
+	memcpy(env.disks, hv->config.disks, sizeof(env.disks));
 	return machine_new(&hv->machine, &env);
 }
 
@@ -317,6 +319,18 @@ hv_resume(struct hv *hv, bool has_advance, uint64_t advance_ns)
 	return 0;
 }
 
+/* From now on the files are the disks, for whoever else reads them. */
+static int
+settle_disks(struct hv *hv)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < DISKS_MAX && r == 0; i++)
+		if (hv->config.disks[i] != NULL)
+			r = disk_settle(hv->config.disks[i]);
+	return r;
+}
+
 int
 hv_pause(struct hv *hv)
 {
@@ -333,6 +347,11 @@ hv_pause(struct hv *hv)
 		return r;
 	}
 	machine_stop(hv->machine);
+	if ((r = settle_disks(hv)) < 0) {
+		machine_start(hv->machine);
+		crew_release(hv->crew, CREW_HOLD_PAUSE);
+		return r;
+	}
 	hv->state = HV_PAUSED;
 	/* It may have ended just before it parked: its end is on its way. */
 	if (hv_end(hv, &text) != HV_END_NONE)
@@ -353,19 +372,45 @@ hv_throttle(struct hv *hv, unsigned int percent)
 	return throttle_set(hv->throttle, percent);
 }
 
+/* --- dirty pages --------------------------------------------------------- */
+
+/* Where the region after one that ends at this page begins. */
+static uint64_t
+next_region(uint64_t end)
+{
+	return (end + SPACE_ALIGN_PAGES - 1) / SPACE_ALIGN_PAGES *
+	    SPACE_ALIGN_PAGES;
+}
+
+uint64_t
+hv_pages(const struct hv *hv)
+{
+	uint64_t n = hv->config.ram_bytes / PAGE_BYTES;
+
+	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++)
+		n = next_region(n) +
+		    disk_bytes(hv->config.disks[i]) / PAGE_BYTES;
+	return n;
+}
+
 int
 hv_dirty_start(struct hv *hv)
 {
 	int r = gmem_dirty_start(hv->gmem);
 
-	if (r == 0)
-		machine_hint_memory(hv->machine, true);
-	return r;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++)
+		disk_dirty_start(hv->config.disks[i]);
+	machine_hint_memory(hv->machine, true);
+	return 0;
 }
 
 int
 hv_dirty_stop(struct hv *hv)
 {
+	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++)
+		disk_dirty_stop(hv->config.disks[i]);
 	machine_hint_memory(hv->machine, false);
 	return gmem_dirty_stop(hv->gmem);
 }
@@ -376,20 +421,34 @@ hv_balloon(struct hv *hv, uint64_t bytes)
 	machine_balloon(hv->machine, bytes);
 }
 
+/* The disks' part of a harvest. Their bits begin at whole words: see bounds.h. */
+static int
+harvest_disks(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages)
+{
+	uint64_t first = next_region(hv->config.ram_bytes / PAGE_BYTES);
+	int r;
+
+	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++) {
+		struct disk *d = hv->config.disks[i];
+
+		*n_pages += disk_dirty_harvest(d, bitmap + first / 64);
+		if ((r = disk_settle(d)) < 0)
+			return r;
+		first = next_region(first + disk_bytes(d) / PAGE_BYTES);
+	}
+	return 0;
+}
+
 int
 hv_dirty_harvest(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages)
 {
 	int r = gmem_dirty_harvest(hv->gmem, bitmap, n_pages);
 
 	if (r == 0)
+		r = harvest_disks(hv, bitmap, n_pages);
+	if (r == 0)
 		hv->dirty_pages += *n_pages;
 	return r;
-}
-
-uint64_t
-hv_pages(const struct hv *hv)
-{
-	return hv->config.ram_bytes / PAGE_BYTES;
 }
 
 /* --- state --------------------------------------------------------------- */

@@ -21,7 +21,7 @@ static struct fake_env f;
 static struct fake_driver drv;
 static struct dev *d;
 static const struct dev_ops *ops = &dev_virtio_balloon_ops;
-static const struct dev_place place = { DRV_SLOT, DRV_GSI };
+static const struct dev_place place = { DRV_SLOT, DRV_GSI, 0 };
 
 static void
 setup(uint64_t features)

@@ -85,7 +85,7 @@ round_trip(void)
 	use_devices();
 	machine_stop(m);
 	one = save(&a, &a_len);
-	CU_ASSERT(one->n_devices == 8);
+	CU_ASSERT(one->n_devices == 10);
 	teardown();
 
 	setup();
@@ -244,7 +244,7 @@ slots(void)
 {
 	struct machine_virtio_slot s[8];
 
-	CU_ASSERT(machine_virtio_slots(s, 8) == 4);
+	CU_ASSERT(machine_virtio_slots(s, 8) == 6);
 	CU_ASSERT(s[0].addr == 0xd0000000 && s[0].gsi == 16 &&
 	    s[0].len == 0x1000);
 	CU_ASSERT(machine_virtio_slots(s, 1) == 1);

@@ -17,7 +17,7 @@ static const struct dev_ops *ops = &dev_rtc_ops;
 static void
 make(void)
 {
-	const struct dev_place place = { 0x70, 8 };
+	const struct dev_place place = { 0x70, 8, 0 };
 
 	CU_ASSERT_FATAL(ops->create(&d, &f.env, &place) == 0);
 }

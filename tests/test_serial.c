@@ -20,7 +20,7 @@ static struct dev *d;
 static void
 setup(void)
 {
-	const struct dev_place place = { PORT, GSI };
+	const struct dev_place place = { PORT, GSI, 0 };
 
 	fake_env_init(&f, 1 << 20);
 	CU_ASSERT_FATAL(dev_serial_ops.create(&d, &f.env, &place) == 0);

@@ -67,7 +67,7 @@ static const struct virtio_ops probe_ops = {
 static void
 setup(void)
 {
-	const struct dev_place place = { DRV_SLOT, DRV_GSI };
+	const struct dev_place place = { DRV_SLOT, DRV_GSI, 0 };
 
 	memset(&probe, 0, sizeof(probe));
 	fake_env_init(&f, RAM);

@@ -19,7 +19,7 @@ static int fd;
 static void
 setup(const struct dev_ops *kind, unsigned int n_queues)
 {
-	const struct dev_place place = { DRV_SLOT, DRV_GSI };
+	const struct dev_place place = { DRV_SLOT, DRV_GSI, 0 };
 	int sv[2];
 
 	ops = kind;

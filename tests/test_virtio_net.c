@@ -51,7 +51,7 @@ plug(void)
 static void
 make(void)
 {
-	const struct dev_place place = { DRV_SLOT, DRV_GSI };
+	const struct dev_place place = { DRV_SLOT, DRV_GSI, 0 };
 	static struct dev_net net;
 
 	memcpy(net.mac, mac, sizeof(mac));
@@ -149,7 +149,7 @@ configuration(void)
 static void
 absent(void)
 {
-	const struct dev_place place = { DRV_SLOT, DRV_GSI };
+	const struct dev_place place = { DRV_SLOT, DRV_GSI, 0 };
 	Persona__State__DeviceState s;
 
 	fake_env_init(&f, RAM);

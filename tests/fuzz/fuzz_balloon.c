@@ -76,7 +76,7 @@ act(struct fake_driver *drv, struct dev *d, const uint8_t *p)
 void
 fuzz_one(const uint8_t *data, size_t len)
 {
-	const struct dev_place place = { DRV_SLOT, DRV_GSI };
+	const struct dev_place place = { DRV_SLOT, DRV_GSI, 0 };
 	Persona__State__DeviceState *s = calloc(1, sizeof(*s));
 	struct fake_driver drv;
 	struct fake_env f;

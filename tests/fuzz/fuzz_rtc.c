@@ -54,7 +54,7 @@ check_saved(struct dev *d)
 void
 fuzz_one(const uint8_t *data, size_t len)
 {
-	const struct dev_place place = { 0x70, 8 };
+	const struct dev_place place = { 0x70, 8, 0 };
 	struct fake_env f;
 	struct dev *d;
 	size_t at = 0;

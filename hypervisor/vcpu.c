@@ -160,7 +160,12 @@ vcpu_main(void *arg)
 {
 	struct member *m = arg;
 	struct kvm_run *run = kvm_cpu_area(m->cpu);
+	char name[16];
 
+	/* Its own: for another's, libc opens a file and the sandbox has none. */
+	snprintf(name, sizeof(name), "vcpu%u",
+	    (unsigned int)(m - m->crew->members));
+	(void)pthread_setname_np(pthread_self(), name);
 	for (;;) {
 		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		if (!park_while_held(m))
@@ -192,13 +197,9 @@ start_threads(struct crew *c)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned int i = 0; i < c->n && r == 0; i++) {
 		struct member *m = &c->members[i];
-		char name[16];
 
 		r = -pthread_create(&m->thread, NULL, vcpu_main, m);
 		m->has_thread = r == 0;
-		snprintf(name, sizeof(name), "vcpu%u", i);
-		if (m->has_thread)
-			pthread_setname_np(m->thread, name);
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;

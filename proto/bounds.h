@@ -29,6 +29,13 @@
 #define BOOT_FILE_MAX_BYTES	(512ULL << 20)	/* kernel or initramfs */
 #define SPEC_MAX		(8u << 10)	/* a packed spec.Spec, bytes */
 
+/* Policies; see policy.proto */
+#define POLICY_VERSION		1
+#define POLICY_MAX		(4u << 10)	/* a packed policy.Policy, bytes */
+#define POLICY_SIGNED_MAX	(POLICY_MAX + 128u)	/* and with signature and key */
+#define POLICY_ISSUER_MAX	127	/* UTF-8, bytes without NUL */
+#define POLICY_HANDSETS_MAX	64u	/* that one policy lists */
+
 /* Disks and the network */
 #define DISKS_MAX		2u
 #define DISK_MIN_BYTES		4096u

@@ -271,6 +271,14 @@ arrivals_stream(void *arg, const struct gate_stream *gs)
 
 /* --- the front door ------------------------------------------------------- */
 
+struct guest *
+arrival_guest(const struct persona *p)
+{
+	if (p->hook == NULL || !p->hook->incoming)
+		return NULL;
+	return arrival_from_hook(p->hook)->guest;
+}
+
 int
 arrival_cancel(struct persona *p)
 {

@@ -10,6 +10,7 @@
 struct arrivals;
 struct daemon;
 struct gate_stream;
+struct guest;
 struct persona;
 
 int	arrivals_new(struct arrivals **ap, struct daemon *d);
@@ -27,6 +28,9 @@ void	arrivals_stream(void *arg, const struct gate_stream *gs);
  * that have none. `done` comes, maybe at once.
  */
 void	arrivals_restore(struct arrivals *a, void (*done)(struct daemon *d));
+
+/* The guest that waits for a persona on its way here; NULL: none is, or has one. */
+struct guest *arrival_guest(const struct persona *p);
 
 /* A person calls it off. 0; -EALREADY when it is ours already; -ESRCH. */
 int	arrival_cancel(struct persona *p);

@@ -610,12 +610,6 @@ bundle_rtt_ns(const struct bundle *b)
 	return b->flow.rtt_min_ns;
 }
 
-size_t
-bundle_inflight_limit(const struct bundle *b)
-{
-	return flow_inflight_limit(&b->flow);
-}
-
 uint64_t
 bundle_bytes_out(const struct bundle *b)
 {

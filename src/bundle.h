@@ -80,7 +80,6 @@ void	bundle_set_queue(struct bundle *b, uint64_t queue_ns);
 uint64_t bundle_rate(const struct bundle *b);
 /* The shortest round trip seen, 0 when none yet. */
 uint64_t bundle_rtt_ns(const struct bundle *b);
-size_t	bundle_inflight_limit(const struct bundle *b);
 /* Bytes written to the streams, and read from them, headers included. */
 uint64_t bundle_bytes_out(const struct bundle *b);
 uint64_t bundle_bytes_in(const struct bundle *b);

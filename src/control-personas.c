@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arrival.h"
 #include "daemon.h"
 #include "guest.h"
 #include "image.h"
@@ -197,10 +198,11 @@ control_console(struct persona *p, struct control_request *req,
 {
 	Persona__Vmm__Request vreq = PERSONA__VMM__REQUEST__INIT;
 	Persona__Vmm__ConsoleAttach c = PERSONA__VMM__CONSOLE_ATTACH__INIT;
+	struct vmm *v = guest_vmm(p->ready ? p->guest : arrival_guest(p));
 	struct console_wait *w = NULL;
 	int sv[2] = { -1, -1 }, r = -ESRCH;
 
-	if (guest_vmm(p->guest) == NULL || !p->ready)
+	if (v == NULL)
 		goto fail;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0) {
 		r = -errno;
@@ -217,8 +219,8 @@ control_console(struct persona *p, struct control_request *req,
 	    PERSONA__VMM__CONSOLE_ATTACH__PORT__SERIAL;
 	vreq.what_case = PERSONA__VMM__REQUEST__WHAT_CONSOLE;
 	vreq.console = &c;
-	if ((r = vmm_request(guest_vmm(p->guest), &vreq, &sv[1], 1,
-	    CONSOLE_TIMEOUT_MS, console_attached, w)) < 0)
+	if ((r = vmm_request(v, &vreq, &sv[1], 1, CONSOLE_TIMEOUT_MS,
+	    console_attached, w)) < 0)
 		goto fail;
 	close(sv[1]);
 	return;

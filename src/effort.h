@@ -10,17 +10,16 @@
 #include <stdint.h>
 
 struct effort {
-	unsigned int	fill;	/* of the queue, in 1/65536, smoothed */
+	unsigned int	fill;	/* 1/65536 of a queue that is not dry, smoothed */
 };
 
 void	effort_init(struct effort *e);
 
 /*
  * The PAGE_EFFORT_* for what is encoded next. `rate` is the goodput in bytes a
- * second, 0 when not known; `queued` of `limit` bytes are under way: a queue
- * that keeps running dry says that it is not the link which holds things up.
+ * second, 0 when not known; `queued` bytes are under way: a queue that keeps
+ * running dry says that it is not the link which holds things up.
  */
-int	effort_choose(struct effort *e, uint64_t rate, size_t queued,
-	    size_t limit);
+int	effort_choose(struct effort *e, uint64_t rate, size_t queued);
 
 #endif

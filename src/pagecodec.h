@@ -62,7 +62,7 @@ int	page_delta_apply(uint8_t *page, const uint8_t *body, size_t len);
  */
 #define PAGE_EFFORT_FAST	0
 #define PAGE_EFFORT_MORE	1
-#define PAGE_EFFORT_MOST	3
+#define PAGE_EFFORT_MOST	5
 
 /* Contexts of the codecs, for packing and unpacking alike. 0 or -ENOMEM. */
 struct page_packer;

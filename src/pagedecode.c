@@ -56,15 +56,18 @@ decoder_pages(const struct decoder *d)
 	return d->pages;
 }
 
-static void
-write_page(struct decoder *d, uint64_t pfn, const uint8_t *page)
+static int
+write_pages(struct decoder *d, uint64_t pfn, const uint8_t *pages,
+    uint64_t count)
 {
 	struct digest digest;
 
-	digest_page(&digest, page);
-	memcpy(region_page(d->region, pfn), page, PAGE_BYTES);
-	digest_tree_set(d->tree, pfn, &digest);
-	d->pages++;
+	for (uint64_t i = 0; i < count; i++) {
+		digest_page(&digest, pages + i * PAGE_BYTES);
+		digest_tree_set(d->tree, pfn + i, &digest);
+	}
+	d->pages += count;
+	return region_write(d->region, pfn, pages, count);
 }
 
 /* `count` pages from pfn on lie within the region. */
@@ -103,11 +106,9 @@ apply_known(struct decoder *d, struct bytes_in *in)
 	if (in->bad || !range_ok(d, pfn, 1) || !range_ok(d, source, 1) ||
 	    pfn == source)
 		return -EPROTO;
-	memcpy(region_page(d->region, pfn), region_page(d->region, source),
-	    PAGE_BYTES);
 	digest_tree_set(d->tree, pfn, digest_tree_get(d->tree, source));
 	d->pages++;
-	return 0;
+	return region_write(d->region, pfn, region_page(d->region, source), 1);
 }
 
 static int
@@ -126,7 +127,23 @@ apply_delta(struct decoder *d, struct bytes_in *in)
 		return -EBADMSG;
 	memcpy(d->scratch, region_page(d->region, pfn), PAGE_BYTES);
 	if ((r = page_delta_apply(d->scratch, body, len)) == 0)
-		write_page(d, pfn, d->scratch);
+		r = write_pages(d, pfn, d->scratch, 1);
+	return r;
+}
+
+/* Unpacked pages to their places, neighbours together. */
+static int
+write_batch(struct decoder *d, const uint32_t *pfns, uint32_t count)
+{
+	uint32_t n;
+	int r = 0;
+
+	for (uint32_t i = 0; i < count && r == 0; i += n) {
+		for (n = 1; i + n < count && pfns[i + n] == pfns[i] + n; n++)
+			;
+		r = write_pages(d, pfns[i], d->scratch + i * (size_t)PAGE_BYTES,
+		    n);
+	}
 	return r;
 }
 
@@ -151,12 +168,8 @@ apply_packed(struct decoder *d, enum page_form form, struct bytes_in *in)
 	len = bytes_take_varint(in);
 	if ((packed = bytes_take(in, len)) == NULL)
 		return -EPROTO;
-	if ((r = page_unpack(d->packer, form, packed, len, d->scratch,
-	    count)) < 0)
-		return r;
-	for (uint32_t i = 0; i < count; i++)
-		write_page(d, pfns[i], d->scratch + i * (size_t)PAGE_BYTES);
-	return 0;
+	r = page_unpack(d->packer, form, packed, len, d->scratch, count);
+	return r < 0 ? r : write_batch(d, pfns, count);
 }
 
 static int
@@ -175,17 +188,12 @@ static int
 apply_raw(struct decoder *d, struct bytes_in *in)
 {
 	uint32_t pfn = bytes_take_varint(in), count = bytes_take_varint(in);
+	const uint8_t *pages;
 
-	if (in->bad || !range_ok(d, pfn, count))
+	if (in->bad || !range_ok(d, pfn, count) || (pages = bytes_take(in,
+	    (size_t)count * PAGE_BYTES)) == NULL)
 		return -EPROTO;
-	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *page = bytes_take(in, PAGE_BYTES);
-
-		if (page == NULL)
-			return -EPROTO;
-		write_page(d, pfn + i, page);
-	}
-	return 0;
+	return write_pages(d, pfn, pages, count);
 }
 
 int

@@ -100,6 +100,7 @@ int
 pageheat_init(struct pageheat *h, uint64_t n_pages)
 {
 	h->n_pages = n_pages;
+	h->hot = PAGEHEAT_HOT_FIRST;
 	h->heat = calloc((n_pages + HEAT_WORD - 1) / HEAT_WORD, HEAT_WORD);
 	return h->heat != NULL ? 0 : -ENOMEM;
 }

@@ -35,14 +35,21 @@ void	pageset_swap(struct pageset *a, struct pageset *b);
 
 /* --- how hot a page is ------------------------------------------------------ */
 
-/* Dirtied in this many recent harvests: it goes last. */
-#define PAGEHEAT_HOT	2
+/*
+ * A page that this many recent harvests named is hot: it goes last. While all of
+ * memory is on its way once is enough: a page that changes in so long a time will
+ * not have changed for the last time.
+ */
+#define PAGEHEAT_HOT_FIRST	1u
+#define PAGEHEAT_HOT		2u
 
 struct pageheat {
 	uint64_t	n_pages;
+	uint8_t		hot;		/* PAGEHEAT_*; the owner's to change */
 	uint8_t		*heat;		/* harvests that named it, ageing */
 };
 
+/* Nothing is hot, and PAGEHEAT_HOT_FIRST makes it so. 0 or -ENOMEM. */
 int	pageheat_init(struct pageheat *h, uint64_t n_pages);
 void	pageheat_fini(struct pageheat *h);
 
@@ -52,7 +59,7 @@ void	pageheat_age(struct pageheat *h);
 static inline bool
 pageheat_is_hot(const struct pageheat *h, uint64_t pfn)
 {
-	return h->heat[pfn] >= PAGEHEAT_HOT;
+	return h->heat[pfn] >= h->hot;
 }
 
 /*

@@ -48,6 +48,28 @@ region_unmap(struct region *r)
 	r->fd = -1;
 }
 
+int
+region_write(const struct region *r, uint64_t pfn, const void *pages,
+    uint64_t count)
+{
+	const uint8_t *at = pages;
+	size_t left = count * PAGE_BYTES;
+	off_t to = (off_t)(pfn * PAGE_BYTES);
+
+	while (left > 0) {
+		ssize_t n = pwrite(r->fd, at, left, to);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += n;
+		to += n;
+		left -= (size_t)n;
+	}
+	return 0;
+}
+
 void
 region_forget_holes(struct region *r)
 {

@@ -34,6 +34,15 @@ region_page(const struct region *r, uint64_t pfn)
 }
 
 /*
+ * Write `count` pages of a writable region. Unlike a store through the mapping it
+ * neither faults nor has fresh pages cleared that are to be overwritten whole,
+ * which is half of what receiving costs. `pages` may lie in the region, elsewhere.
+ * 0 or -errno.
+ */
+int	region_write(const struct region *r, uint64_t pfn, const void *pages,
+	    uint64_t count);
+
+/*
  * True when the page has never been written, so that it is zero without being
  * looked at (looking would allocate it). What was learnt is kept until
  * region_forget_holes(): call that after each harvest of dirty pages.

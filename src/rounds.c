@@ -101,6 +101,7 @@ rounds_begin(struct rounds *r)
 	r->cost = rounds_page_cost(r);
 	pageset_swap(&r->todo, &r->next);
 	r->number++;
+	r->heat.hot = PAGEHEAT_HOT;
 	r->hot_pass = false;
 	r->flushed = false;
 	r->cursor = 0;

@@ -203,8 +203,7 @@ static void
 choose_effort(struct sync_send *s)
 {
 	rounds_set_effort(s->rounds, effort_choose(&s->effort,
-	    bundle_rate(s->bundle), bundle_unacked(s->bundle),
-	    bundle_inflight_limit(s->bundle)));
+	    bundle_rate(s->bundle), bundle_unacked(s->bundle)));
 }
 
 /* Encode and send while there is room; false when there is nothing to do. */

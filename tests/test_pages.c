@@ -394,6 +394,7 @@ dirty_pages_wait_where_they_should(void)
 	CU_ASSERT_EQUAL_FATAL(pageset_init(&todo, 100), 0);
 	CU_ASSERT_EQUAL_FATAL(pageset_init(&next, 100), 0);
 	CU_ASSERT_EQUAL_FATAL(pageheat_init(&heat, 100), 0);
+	heat.hot = PAGEHEAT_HOT;
 	pageset_set(&todo, 5);
 	pageset_set(&todo, 6);
 	dirty[0] = 1 << 5 | 1 << 9;
@@ -407,6 +408,11 @@ dirty_pages_wait_where_they_should(void)
 	CU_ASSERT(pageheat_is_hot(&heat, 5) && !pageheat_is_hot(&heat, 9));
 	pageheat_age(&heat);
 	CU_ASSERT(!pageheat_is_hot(&heat, 5));
+	/* While all of memory is on its way, once is enough. */
+	heat.hot = PAGEHEAT_HOT_FIRST;
+	dirty[0] = 1 << 6;
+	CU_ASSERT_EQUAL(pageset_absorb(dirty, 2, &heat, &todo, &next), 1);
+	CU_ASSERT(!pageset_test(&todo, 6) && pageset_test(&next, 6));
 	pageset_fini(&todo);
 	pageset_fini(&next);
 	pageheat_fini(&heat);

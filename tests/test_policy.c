@@ -176,30 +176,29 @@ long_round_trips_are_not_the_guests_fault(void)
 static void
 effort_follows_the_queue(void)
 {
-	const size_t limit = 1 << 20;
+	const uint64_t rate = 25 * MB, slow = 2 * MB;
 	struct effort e;
 
 	effort_init(&e);
 	/* Before anything is known, and on an ordinary link: zstd. */
-	CU_ASSERT_EQUAL(effort_choose(&e, 0, 0, limit), PAGE_EFFORT_MORE);
-	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, limit, limit),
-	    PAGE_EFFORT_MORE);
+	CU_ASSERT_EQUAL(effort_choose(&e, 0, 0), PAGE_EFFORT_MORE);
+	CU_ASSERT_EQUAL(effort_choose(&e, rate, MB), PAGE_EFFORT_MORE);
 	/* There is time to try harder, or none to try at all. */
-	CU_ASSERT_EQUAL(effort_choose(&e, 2 * MB, limit, limit),
-	    PAGE_EFFORT_MOST);
-	CU_ASSERT_EQUAL(effort_choose(&e, 200 * MB, limit, limit),
-	    PAGE_EFFORT_FAST);
+	CU_ASSERT_EQUAL(effort_choose(&e, slow, MB), PAGE_EFFORT_MOST);
+	CU_ASSERT_EQUAL(effort_choose(&e, slow, slow / 50), PAGE_EFFORT_MORE);
+	CU_ASSERT_EQUAL(effort_choose(&e, 200 * MB, 8 * MB), PAGE_EFFORT_FAST);
 	/* One empty queue is a moment, a row of them says who is slow. */
-	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, 0, limit),
-	    PAGE_EFFORT_MORE);
+	CU_ASSERT_EQUAL(effort_choose(&e, rate, 0), PAGE_EFFORT_MORE);
 	for (int i = 0; i < 300; i++)
-		(void)effort_choose(&e, 25 * MB, limit / 50, limit);
-	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, 0, limit),
-	    PAGE_EFFORT_FAST);
+		(void)effort_choose(&e, rate, rate / 1000);
+	CU_ASSERT_EQUAL(effort_choose(&e, rate, 0), PAGE_EFFORT_FAST);
 	for (int i = 0; i < 300; i++)
-		(void)effort_choose(&e, 25 * MB, limit * 2, limit);
-	CU_ASSERT_EQUAL(effort_choose(&e, 25 * MB, limit, limit),
-	    PAGE_EFFORT_MORE);
+		(void)effort_choose(&e, rate, MB);
+	CU_ASSERT_EQUAL(effort_choose(&e, rate, MB), PAGE_EFFORT_MORE);
+	/* Short, but the link does not wait: a fiftieth of a second is queued. */
+	for (int i = 0; i < 300; i++)
+		(void)effort_choose(&e, rate, rate / 50);
+	CU_ASSERT_EQUAL(effort_choose(&e, rate, rate / 50), PAGE_EFFORT_MORE);
 }
 
 int

@@ -161,21 +161,41 @@ def comm(pid):
         return ""
 
 
+def children(pid):
+    """Its children, those among them that ended and wait to be taken in."""
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return [int(word) for word in f.read().split()]
+    except OSError:
+        return []
+
+
+def _ticks(path):
+    """utime, stime, and those of ended children, in seconds."""
+    with open(path) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return [int(x) / TICKS_A_SECOND for x in fields[11:15]]
+
+
+def thread_seconds(pid, names):
+    """CPU time of those threads of a process whose name matches."""
+    total = 0.0
+    try:
+        for tid in os.listdir("/proc/%d/task" % pid):
+            path = "/proc/%d/task/%s/" % (pid, tid)
+            with open(path + "comm") as f:
+                if re.search(names, f.read()):
+                    total += sum(_ticks(path + "stat")[:2])
+    except (OSError, ValueError):
+        pass    # it ended meanwhile
+    return total
+
+
 def cpu_seconds(pid, without=None):
     """CPU time a process and its ended children have used; leaves out threads whose
     name matches `without` (the guest's own processors)."""
-    def used(path):
-        with open(path) as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return [int(x) / TICKS_A_SECOND for x in fields[11:15]]
-
     try:
-        total = sum(used("/proc/%d/stat" % pid))
-        for tid in os.listdir("/proc/%d/task" % pid) if without else []:
-            with open("/proc/%d/task/%s/comm" % (pid, tid)) as f:
-                if re.search(without, f.read()):
-                    total -= sum(used("/proc/%d/task/%s/stat"
-                                      % (pid, tid))[:2])
-        return total
+        total = sum(_ticks("/proc/%d/stat" % pid))
     except (OSError, ValueError):
         return 0.0
+    return total - (thread_seconds(pid, without) if without else 0.0)

@@ -173,6 +173,13 @@ class Persona(Side):
 
     # -- what it costs
 
+    def settled(self):
+        # The time of a child that ended is nobody's until its parent has taken
+        # it in; afterwards a has no child left, b has the persona.
+        return (not bedmod.children(self.personad["a"].pid) and
+                [bedmod.comm(pid) for pid in
+                 bedmod.children(self.personad["b"].pid)] == ["persona-vmm"])
+
     def cpu(self):
         return {side: self._cpu(side) for side in self.personad}
 
@@ -189,7 +196,7 @@ class Persona(Side):
         return total - sum(self.vcpu_seen[side].values())
 
     def _see_vcpus(self, side, pid):
-        now = bedmod.cpu_seconds(pid) - bedmod.cpu_seconds(pid, VCPU_THREADS)
+        now = bedmod.thread_seconds(pid, VCPU_THREADS)
         self.vcpu_seen[side][pid] = max(now, self.vcpu_seen[side].get(pid, 0))
 
     def stop(self):

@@ -13,6 +13,7 @@ The benchmark drives them in this order:
     move()          Ask for the move; return at once.
     moved()         None while it goes on, True when the mover says it is over,
                     or a sentence (str) when it has failed.
+    settled()       True when every process that ended has been accounted for.
     cpu()           {"a": seconds, "b": seconds} used so far on each handset, all
                     processes of the mover, without the guest's own vCPU threads.
     says()          What the mover itself says of the move, for --json only.
@@ -52,6 +53,9 @@ class Side:
 
     def cpu(self):
         raise NotImplementedError
+
+    def settled(self):
+        return True
 
     def says(self):
         return None

@@ -15,6 +15,9 @@
 
 #include "stream.h"
 
+/* Of a pipe that we read: a writer that fills the usual 64 KiB sleeps too often. */
+#define PIPE_BYTES	(1 << 20)
+
 struct stream_fd {
 	struct stream	stream;		/* first: the ops get its address */
 	int		rfd, wfd;	/* equal for a socket */
@@ -147,6 +150,7 @@ stream_fd_open(struct stream **sp, struct event_base *base, int read_fd,
 		goto fail;
 	}
 	f->is_socket = S_ISSOCK(st.st_mode);
+	(void)fcntl(read_fd, F_SETPIPE_SZ, PIPE_BYTES);	/* else as it was */
 	*sp = &f->stream;
 	return 0;
 fail:

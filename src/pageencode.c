@@ -160,14 +160,19 @@ index_put(struct encoder *e, const struct digest *d, uint64_t pfn)
 	e->index[at] = (uint32_t)pfn + 1;
 }
 
-/* The target will have `page` with this digest. */
+/*
+ * The target will have `page` with this digest. Its bytes are kept as the base of
+ * a delta; those of a page that is new there only when they are `promising`. What
+ * is not kept has no older copy either: that would be a base the target has lost.
+ */
 static void
 remember(struct encoder *e, uint64_t pfn, const struct digest *d,
-    const uint8_t *page)
+    const uint8_t *page, bool promising)
 {
+	if (promising || !digest_equal(digest_tree_get(e->tree, pfn),
+	    digest_tree_zero(e->tree)))
+		shadow_put(e->shadow, pfn, page);
 	digest_tree_set(e->tree, pfn, d);
-	index_put(e, d, pfn);
-	shadow_put(e->shadow, pfn, page);
 }
 
 /* --- small records ---------------------------------------------------------- */
@@ -230,8 +235,7 @@ add_known(struct encoder *e, uint64_t pfn, const struct digest *d,
 	e->known_in_payload++;
 	if (!e->batch_wanted)
 		e->batch_wanted = source_waits(e, source);
-	digest_tree_set(e->tree, pfn, d);
-	shadow_put(e->shadow, pfn, page);
+	remember(e, pfn, d, page, false);
 	e->savings.known_pages++;
 	return true;
 }
@@ -256,7 +260,8 @@ add_delta(struct encoder *e, uint64_t pfn, const struct digest *d,
 	small_u(e, n);
 	memcpy(e->small + e->small_len, body, n);
 	e->small_len += n;
-	remember(e, pfn, d, page);
+	remember(e, pfn, d, page, true);
+	index_put(e, d, pfn);
 	e->savings.delta_pages++;
 	e->savings.delta_bytes += n;
 	return true;
@@ -357,8 +362,12 @@ static void
 add_large(struct encoder *e, uint64_t pfn, const struct digest *d,
     const uint8_t *page)
 {
-	remember(e, pfn, d, page);
-	if (page_is_dense(page)) {
+	bool dense = page_is_dense(page);
+
+	/* Noise is written whole or never: it would push out what is not. */
+	remember(e, pfn, d, page, !dense);
+	index_put(e, d, pfn);
+	if (dense) {
 		put_raw(e, (uint32_t)pfn, page);
 		return;
 	}
@@ -379,6 +388,12 @@ bool
 encoder_ready(const struct encoder *e)
 {
 	return payload_full(e);
+}
+
+void
+encoder_expect(struct encoder *e, uint64_t pfn)
+{
+	shadow_expect(e->shadow, pfn);
 }
 
 int

@@ -44,6 +44,9 @@ void	encoder_set_effort(struct encoder *e, int effort);
  */
 int	encoder_add(struct encoder *e, uint64_t pfn, const uint8_t *page);
 
+/* This page has changed and will be added: its last bytes are worth keeping. */
+void	encoder_expect(struct encoder *e, uint64_t pfn);
+
 /* The page is known to be zero without looking. As encoder_add. */
 int	encoder_add_zero(struct encoder *e, uint64_t pfn);
 

@@ -5,6 +5,7 @@
  */
 #include "rounds.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -82,6 +83,19 @@ rounds_free(struct rounds *r)
 	free(r);
 }
 
+/* What the bitmap names now will be sent, if it has been before, as a delta. */
+static void
+expect_changes(struct rounds *r)
+{
+	for (uint64_t w = 0; w < r->todo.n_words; w++) {
+		uint64_t bits = __atomic_load_n(&r->dirty[w], __ATOMIC_RELAXED);
+
+		for (bits = le64toh(bits); bits != 0; bits &= bits - 1)
+			encoder_expect(r->encoder,
+			    w * 64 + (uint64_t)__builtin_ctzll(bits));
+	}
+}
+
 uint64_t
 rounds_harvested(struct rounds *r)
 {
@@ -89,6 +103,7 @@ rounds_harvested(struct rounds *r)
 
 	/* A page written since may no longer be the hole it was. */
 	region_forget_holes(r->region);
+	expect_changes(r);
 	n = pageset_absorb(r->dirty, r->todo.n_words, &r->heat, &r->todo, &r->next);
 	if (++r->harvests % AGE_EVERY == 0)
 		pageheat_age(&r->heat);

@@ -12,6 +12,7 @@
 #include "bounds.h"
 
 #define NO_PAGE UINT32_MAX
+#define CHANCES	3u
 
 struct slot {
 	uint32_t	pfn;		/* NO_PAGE: free */
@@ -81,8 +82,15 @@ shadow_get(struct shadow *s, uint64_t pfn)
 
 	if (at == 0)
 		return NULL;
-	s->slots[at - 1].chances = 3;	/* sent again: it is worth its place */
+	s->slots[at - 1].chances = CHANCES;	/* it is worth its place */
 	return slot_copy(s, at - 1);
+}
+
+void
+shadow_expect(struct shadow *s, uint64_t pfn)
+{
+	if (pfn < s->n_pages && s->slot_of[pfn] != 0)
+		s->slots[s->slot_of[pfn] - 1].chances = CHANCES;
 }
 
 static uint32_t

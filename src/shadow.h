@@ -17,9 +17,12 @@ void	shadow_free(struct shadow *s);
 /* The page as the target has it, or NULL. Valid until the next call. */
 const uint8_t *shadow_get(struct shadow *s, uint64_t pfn);
 
+/* It has changed and will be asked for: keep it if it is here. Any pfn. */
+void	shadow_expect(struct shadow *s, uint64_t pfn);
+
 /*
  * The target now has this. Where the cache is full the oldest page that was
- * never asked for goes first.
+ * neither asked for nor expected goes first.
  */
 void	shadow_put(struct shadow *s, uint64_t pfn, const uint8_t *page);
 

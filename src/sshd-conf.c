@@ -22,6 +22,8 @@
  * The same for everyone. On algorithms: what libssh2 1.10 and later have that is
  * not bent by prefix truncation (CVE-2023-48795), so neither ChaCha20-Poly1305
  * nor any encrypt-then-MAC. On sessions: each stream is one.
+ * A bash that sshd starts reads its user's .bashrc, which takes its time and may
+ * print into our stream, unless it is told that it is not the first shell (SHLVL).
  * StrictModes is off because privdir_check() has looked, and forgives /tmp.
  */
 static const char fixed_part[] =
@@ -58,6 +60,7 @@ static const char fixed_part[] =
     "aes128-ctr,aes256-ctr\n"
     "MACs hmac-sha2-256,hmac-sha2-512\n"
     "Compression no\n"
+    "SetEnv SHLVL=1\n"
     "UseDNS no\n"
     "IPQoS none\n"
     "LoginGraceTime 10\n"

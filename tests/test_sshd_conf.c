@@ -38,6 +38,7 @@ the_configuration_takes_everything_away(void)
 		"PermitUserEnvironment no", "UsePAM no", "Compression no",
 		"PermitRootLogin forced-commands-only", "MaxSessions 16",
 		"AuthorizedKeysCommand none", "TrustedUserCAKeys none",
+		"SetEnv SHLVL=1",
 	};
 	char *text = NULL;
 

@@ -39,6 +39,7 @@ struct control {
 	struct event_base *base;
 	struct hv_host	*host;
 	struct conn	owner, transfer;	/* fd -1: nobody there */
+	uid_t		owner_uid;		/* who may be the next owner */
 	int		listen_fd;
 	struct acceptor	*acceptor;
 	struct hv	*hv;			/* NULL until Create */

@@ -152,7 +152,7 @@ called(void *arg, int fd, const struct sockaddr_storage *from, socklen_t len)
 
 	(void)from;
 	(void)len;
-	if (ipc_peer_cred(fd, &uid, &gid, &pid) < 0 || uid != geteuid()) {
+	if (ipc_peer_cred(fd, &uid, &gid, &pid) < 0 || uid != c->owner_uid) {
 		log_warn("persona %s: refused an owner of another user",
 		    c->name);
 		close(fd);
@@ -256,7 +256,7 @@ control_exit_status(const struct control *c)
 
 int
 control_new(struct control **cp, struct event_base *base,
-    struct hv_host *host, int owner_fd, int listen_fd)
+    struct hv_host *host, uid_t owner_uid, int owner_fd, int listen_fd)
 {
 	struct control *c;
 	int r = -ENOMEM;
@@ -268,6 +268,7 @@ control_new(struct control **cp, struct event_base *base,
 	c->owner = (struct conn){ .control = c, .role = ROLE_OWNER, .fd = -1 };
 	c->transfer = (struct conn){ .control = c, .role = ROLE_TRANSFER,
 	    .fd = -1 };
+	c->owner_uid = owner_uid;
 	c->listen_fd = listen_fd;
 	c->ram_fd = -1;
 	snprintf(c->name, sizeof(c->name), "?");

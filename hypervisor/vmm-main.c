@@ -20,6 +20,7 @@
 
 #include "arch.h"
 #include "bounds.h"
+#include "confine.h"
 #include "control.h"
 #include "hv.h"
 #include "log.h"
@@ -32,13 +33,15 @@
 struct options {
 	int		control_fd, listen_fd;
 	bool		probe, json, sandbox;
+	uid_t		user;		/* to become; 0: nobody else */
 	enum log_level	level;
 	const char	*kernel, *initrd;
 	struct run_config run;
 };
 
 enum { OPT_CONTROL = 256, OPT_LISTEN, OPT_PROBE, OPT_JSON, OPT_KERNEL,
-    OPT_INITRD, OPT_APPEND, OPT_MEMORY, OPT_CPUS, OPT_CPU, OPT_NO_SANDBOX };
+    OPT_INITRD, OPT_APPEND, OPT_MEMORY, OPT_CPUS, OPT_CPU, OPT_NO_SANDBOX,
+    OPT_USER };
 
 static const struct option long_options[] = {
 	{ "control-fd", required_argument, NULL, OPT_CONTROL },
@@ -51,6 +54,7 @@ static const struct option long_options[] = {
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "cpu", required_argument, NULL, OPT_CPU },
+	{ "user", required_argument, NULL, OPT_USER },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -67,6 +71,7 @@ usage(FILE *f)
 	    "  persona-vmm --kernel FILE [options]          on this terminal\n"
 	    "  persona-vmm --probe [--json]                 judge this KVM\n"
 	    "\n"
+	    "  --user N          become this user number, when started by root\n"
 	    "  --kernel FILE     ELF (multiboot, PVH, vmlinux) or bzImage\n"
 	    "  --initrd FILE     initramfs\n"
 	    "  --append TEXT     kernel command line\n"
@@ -162,6 +167,11 @@ parse_one(struct options *o, int opt, const char *arg)
 	case OPT_CPU:
 		o->run.cpu_baseline = arg;
 		return 0;
+	case OPT_USER:
+		if (parse_int(arg, 1, INT32_MAX, &n) < 0)
+			return bad("--user", arg);
+		o->user = (uid_t)n;
+		return 0;
 	case OPT_NO_SANDBOX:
 		o->sandbox = false;
 		return 0;
@@ -207,12 +217,21 @@ loop_new(void)
 static int
 enter_sandbox(const struct options *o)
 {
+	const struct confine around = { .uid = o->user };
+	char why[CONFINE_WHY_MAX];
 	int r;
 
 	if (!o->sandbox) {
 		log_warn("running without the sandbox");
 		return 0;
 	}
+	if ((r = confine_enter(&around, why)) < 0) {
+		log_err("cannot become user %u: %s", (unsigned int)o->user,
+		    strerror(-r));
+		return r;
+	}
+	if (why[0] != '\0')
+		log_info("%s", why);
 	if ((r = sandbox_enter()) < 0)
 		log_err("the sandbox cannot be entered: %s", strerror(-r));
 	return r;
@@ -221,12 +240,14 @@ enter_sandbox(const struct options *o)
 static int
 controlled(struct options *o, struct event_base *base, struct hv_host *host)
 {
+	uid_t owner = geteuid();	/* we may become somebody else */
 	struct control *c;
 	int status;
 
 	if (enter_sandbox(o) < 0)
 		return 1;
-	if (control_new(&c, base, host, o->control_fd, o->listen_fd) < 0) {
+	if (control_new(&c, base, host, owner, o->control_fd,
+	    o->listen_fd) < 0) {
 		log_err("the control connection cannot be served");
 		return 1;
 	}

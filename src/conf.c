@@ -16,6 +16,8 @@
 
 #define LINE_MAX_BYTES		1024
 #define DEFAULT_PORT		7275
+/* Above what distributions, containers and systemd give away by themselves. */
+#define DEFAULT_FIRST_UID	0x70500000
 #define BUDGET_MAX_MS		60000
 
 static int __attribute__((format(printf, 2, 3)))
@@ -226,6 +228,18 @@ set_discovery(struct conf *c, const char *value, char *err)
 	return 0;
 }
 
+static int
+set_first_uid(struct conf *c, const char *value, char *err)
+{
+	uint64_t n;
+
+	if (parse_number(value, 1, INT32_MAX - CONF_UIDS, &n) < 0)
+		return complain(err, "persona-uids must be the first of %u user "
+		    "numbers that nobody else has", CONF_UIDS);
+	c->first_uid = (uint32_t)n;
+	return 0;
+}
+
 static const struct {
 	const char	*key;
 	int		(*set)(struct conf *c, const char *value, char *err);
@@ -242,6 +256,7 @@ static const struct {
 	{ "bandwidth-limit", set_bandwidth },
 	{ "channels", set_channels },
 	{ "discovery", set_discovery },
+	{ "persona-uids", set_first_uid },
 };
 
 void
@@ -258,6 +273,7 @@ conf_defaults(struct conf *c)
 	c->blackout_budget_ms = 100;
 	c->channels = 4;
 	c->discovery = true;
+	c->first_uid = DEFAULT_FIRST_UID;
 }
 
 int

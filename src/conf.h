@@ -16,6 +16,7 @@
 #define CONF_ADDRESS_MAX	127	/* numeric host, "%scope" allowed, bytes */
 #define CONF_LISTEN_MAX	8
 #define CONF_PEERS_MAX	32
+#define CONF_UIDS	1024u	/* user numbers set aside for personas */
 #define CONF_ERROR_MAX	256	/* a sentence for a person, bytes */
 #define CONF_STATE_DIR_MAX	255
 #define CONF_RUNTIME_DIR_MAX	64	/* leaves room for sockets in it (107) */
@@ -41,6 +42,7 @@ struct conf {
 	uint64_t	bandwidth_limit;	/* bytes a second, 0: none */
 	uint32_t	channels;		/* SSH channels of a move */
 	bool		discovery;
+	uint32_t	first_uid;		/* of those that personas run as */
 };
 
 /* What holds when nothing is said: the host's name, the built-in directories. */

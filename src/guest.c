@@ -202,9 +202,9 @@ guest_new(struct guest **gp, struct daemon *d,
 static int
 spawn_vmm(struct guest *g, int *control_fd)
 {
-	char control[16], heirs[16];
+	char control[16], heirs[16], user[16];
 	char *argv[] = { (char *)"persona-vmm", (char *)"--control-fd",
-	    control, (char *)"--listen-fd", heirs, NULL };
+	    control, (char *)"--listen-fd", heirs, NULL, user, NULL };
 	struct launch_spec spec = { .argv = argv, .n_fds = 2 };
 	char program[DAEMON_PROGRAM_MAX];
 	int sv[2] = { -1, -1 }, listen_fd = -1, r;
@@ -212,6 +212,14 @@ spawn_vmm(struct guest *g, int *control_fd)
 	spec.path = daemon_program(g->daemon, "persona-vmm", program);
 	snprintf(control, sizeof(control), "%d", LAUNCH_FD_BASE);
 	snprintf(heirs, sizeof(heirs), "%d", LAUNCH_FD_BASE + 1);
+	if (geteuid() == 0) {
+		spec.uid = launcher_free_uid(g->daemon->launcher,
+		    g->daemon->conf.first_uid, CONF_UIDS);
+		if (spec.uid == 0)
+			return -EUSERS;
+		snprintf(user, sizeof(user), "%u", (unsigned int)spec.uid);
+		argv[5] = (char *)"--user";
+	}
 	if ((r = ipc_pair(sv)) < 0)
 		goto out;
 	if ((r = guest_trace_listen(g->daemon, g->id, &listen_fd)) < 0)

@@ -29,6 +29,7 @@ struct child {
 	child_end_fn		*ended;		/* NULL: forgotten */
 	void			*arg;
 	bool			die_with_us;
+	uid_t			uid;		/* 0: ours */
 };
 
 struct launcher {
@@ -227,7 +228,26 @@ launcher_spawn(struct launcher *l, const struct launch_spec *spec,
 		return r;
 	}
 	(*cp)->die_with_us = spec->die_with_us;
+	(*cp)->uid = spec->uid;
 	return 0;
+}
+
+/* Who a process is; 0 when that cannot be told. */
+static uid_t
+uid_of(pid_t pid)
+{
+	char path[32], line[128];
+	unsigned int uid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if ((f = fopen(path, "re")) == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "Uid: %u", &uid) == 1)
+			break;
+	fclose(f);
+	return uid;
 }
 
 int
@@ -245,6 +265,22 @@ launcher_watch(struct launcher *l, pid_t pid, uint64_t start_ticks,
 		child_free(*cp);
 		*cp = NULL;
 		return -ESRCH;
+	}
+	(*cp)->uid = uid_of(pid);
+	return 0;
+}
+
+uid_t
+launcher_free_uid(const struct launcher *l, uid_t first, uint32_t n)
+{
+	const struct child *c;
+
+	for (uid_t uid = first; uid - first < n; uid++) {
+		TAILQ_FOREACH(c, &l->children, entry)
+			if (c->uid == uid)
+				break;
+		if (c == NULL)
+			return uid;
 	}
 	return 0;
 }

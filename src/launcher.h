@@ -27,6 +27,7 @@ struct launch_spec {
 	size_t		n_fds;
 	int		out_fd;		/* its standard output; 0: our log */
 	bool		die_with_us;	/* false: survives personad's end */
+	uid_t		uid;		/* who it will make itself; 0: who we are */
 };
 
 /*
@@ -50,6 +51,12 @@ int	launcher_spawn(struct launcher *l, const struct launch_spec *spec,
  */
 int	launcher_watch(struct launcher *l, pid_t pid, uint64_t start_ticks,
 	    child_end_fn *ended, void *arg, struct child **cp);
+
+/*
+ * The lowest user number from `first` on, of `n`, that no process we watch has or
+ * will make itself; 0: all are taken.
+ */
+uid_t	launcher_free_uid(const struct launcher *l, uid_t first, uint32_t n);
 
 /* Is this process among those we watch? */
 bool	launcher_watches(const struct launcher *l, pid_t pid);

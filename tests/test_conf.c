@@ -81,6 +81,8 @@ errors_name_the_line(void)
 		{ "peer a 192.0.2.1 0\n", "peer" },
 		{ "peer a 192.0.2.1 80 x\n", "peer" },
 		{ "discovery maybe\n", "discovery" },
+		{ "persona-uids 0\n", "persona-uids" },
+		{ "persona-uids 2147483000\n", "persona-uids" },
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -76,13 +76,12 @@ class Bed:
 
     def pids(self, side):
         """Everything that runs on a handset."""
-        out = subprocess.run(["ip", "netns", "pids", self.ns(side)],
-                             stdout=subprocess.PIPE, text=True)
-        return [int(word) for word in out.stdout.split()]
+        return [int(word) for word in self.ask("handset_pids " + side)[1].split()]
 
     def start(self, side, argv, **kw):
         """Start argv on a handset; a subprocess.Popen."""
-        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=%s/bus"
+        env = dict(os.environ, PERSONA_HANDSET=self.ns(side),
+                   DBUS_SYSTEM_BUS_ADDRESS="unix:path=%s/bus"
                    % self.dir(side))
         return subprocess.Popen(
             ["ip", "netns", "exec", self.ns(side)] + argv, env=env, **kw)

@@ -8,6 +8,7 @@
 #   handset a CMD...              run CMD on handset a, in the foreground
 #   handset_start a NAME CMD...   the same in the background; its pid in $!, its output
 #                                 in $(handset_dir a)/NAME.log; ended by handsets_down
+#   handset_pids a                everything that runs on a
 #   handset_dir a                 a directory that is a's alone
 #   handset_addr a                its IPv4 address
 #   link_rate RATE|none           tc's words: 20mbit, 1gbit; both directions
@@ -44,9 +45,20 @@ _handsets_ns() { echo "persona-$HANDSETS_OWNER-$1"; }
 handset_dir() { echo "$HANDSETS_WORK/$1"; }
 handset_addr() { [ "$1" = a ] && echo 169.254.77.1 || echo 169.254.77.2; }
 
+# Some of them have left for namespaces of their own; their environment still says
+# where they come from.
+_handsets_pids() {
+	{
+		ip netns pids "$1" | sed 's|.*|/proc/&/environ|'
+		grep -slxzF "PERSONA_HANDSET=$1" /proc/[0-9]*/environ
+	} | sed -n 's|^/proc/\([0-9]*\)/environ$|\1|p' | sort -nu
+}
+handset_pids() { _handsets_pids "$(_handsets_ns "$1")"; }
+
 handset() {
 	local side=$1
 	shift
+	PERSONA_HANDSET=$(_handsets_ns "$side") \
 	DBUS_SYSTEM_BUS_ADDRESS=unix:path=$(handset_dir "$side")/bus \
 		ip netns exec "$(_handsets_ns "$side")" "$@"
 }
@@ -55,6 +67,7 @@ handset_start() {
 	local side=$1 name=$2
 	shift 2
 	# Replaces the shell, so that $! is the program itself.
+	PERSONA_HANDSET=$(_handsets_ns "$side") \
 	DBUS_SYSTEM_BUS_ADDRESS=unix:path=$(handset_dir "$side")/bus \
 		ip netns exec "$(_handsets_ns "$side")" "$@" \
 		< /dev/null > "$(handset_dir "$side")/$name.log" 2>&1 9>&- &
@@ -123,7 +136,7 @@ _handsets_gone() {
 _handsets_clear() {
 	local pid
 	[ -e "/run/netns/$1" ] || return 0
-	for pid in $(ip netns pids "$1"); do
+	for pid in $(_handsets_pids "$1"); do
 		kill -9 "$pid" 2>/dev/null || :
 	done
 	ip netns del "$1" || :

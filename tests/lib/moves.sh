@@ -86,7 +86,7 @@ tenure() { ctl "$1" show "$2" --json | number tenure; }
 
 pids_on() {
 	local pid words
-	for pid in $(ip netns pids "$(_handsets_ns "$1")"); do
+	for pid in $(handset_pids "$1"); do
 		words=$({ tr '\0' ' ' < "/proc/$pid/cmdline"; } 2>/dev/null)
 		case $words in
 		"$2 "*"${3:-}"* | */"$2 "*"${3:-}"*) echo "$pid" ;;

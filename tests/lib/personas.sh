@@ -62,7 +62,7 @@ daemon_start() {
 # A persona outlives its personad by design, so here both are ended, by pid.
 daemon_end() {
 	local side=$1 pid pids=
-	for pid in $(ip netns pids "$(_handsets_ns "$side")"); do
+	for pid in $(handset_pids "$side"); do
 		case $(cat "/proc/$pid/comm" 2>/dev/null) in
 		personad | persona-*) pids="$pids $pid" ;;
 		esac

@@ -1,0 +1,148 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# Story: eight personas on one handset, each persona-vmm shut in by itself: a user
+# of its own, no network, no file, no capability, no system call but its own; what
+# it holds beside the guest's memory is measured. A personad that is restarted finds
+# all of them, and gives nobody a user that is taken.
+set -u
+
+bin=$PWD
+guest=$bin/tests/guest/guest.elf
+skip() { echo "SKIP: it_isolation: $*"; exit 77; }
+[ "$(id -u)" = 0 ] || skip "a user for each persona needs root"
+"$bin/persona-vmm" --probe > /dev/null 2>&1 ||
+	skip "no KVM on this machine ($bin/persona-vmm --probe)"
+[ -x /usr/sbin/sshd ] || command -v sshd > /dev/null || skip "sshd is not installed"
+
+FIRST_UID=1500000000
+PERSONAS=8
+work=$(mktemp -d)
+runtime=$(mktemp -d /tmp/pd.XXXXXX)	# short: socket paths are
+daemon=
+failures=0
+
+clean() {
+	trap - EXIT INT TERM
+	[ -z "$daemon" ] || kill "$daemon" 2>/dev/null
+	for f in "$runtime"/vmm/*.pid; do
+		[ -e "$f" ] && kill -9 "$(cut -d' ' -f1 "$f")" 2>/dev/null
+	done
+	[ "$failures" = 0 ] || tail -n 40 "$work/log"
+	rm -rf "$work" "$runtime"
+}
+trap clean EXIT
+trap 'exit 1' INT TERM
+
+must() {
+	local what=$1
+	shift
+	if "$@"; then
+		echo "ok: $what"
+	else
+		echo "FAIL: $what"
+		failures=$((failures + 1))
+	fi
+}
+await() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+ctl() { "$bin/personactl" -S "$runtime/control.sock" "$@"; }
+daemon_start() {
+	"$bin/personad" --state-dir "$work/state" --runtime-dir "$runtime" \
+		-o libexec-dir="$bin" -o discovery=no -o port=0 \
+		-o persona-uids=$FIRST_UID >> "$work/log" 2>&1 &
+	daemon=$!
+	await 10 ctl_answers
+}
+ctl_answers() { ctl list > /dev/null 2>&1; }
+vmm_of() { ctl show "$1" --json | sed -n 's/.*"vmm_pid": *\([0-9]*\).*/\1/p'; }
+field() { sed -n "s/^$2:[[:space:]]*\([^[:space:]]*\).*/\1/p" "/proc/$1/status"; }
+uid_of() { field "$1" Uid; }
+
+must "personad starts" daemon_start
+for i in $(seq $PERSONAS); do
+	ctl create "p$i" --kernel "$guest" --memory 64M \
+		--append "beat=100 hot=1M rate=256K" --start > /dev/null ||
+		must "p$i starts" false
+done
+
+pids=
+for i in $(seq $PERSONAS); do
+	pids="$pids $(vmm_of "p$i")"
+done
+must "each of $PERSONAS has a persona-vmm" \
+	test "$(echo $pids | tr ' ' '\n' | sort -u | wc -l)" = $PERSONAS
+uids=$(for pid in $pids; do uid_of $pid; done | sort -nu)
+must "each runs as a user of its own" \
+	test "$(echo "$uids" | wc -l)" = $PERSONAS
+must "out of those set aside for personas" \
+	test "$(echo "$uids" | head -n 1)" -ge $FIRST_UID
+
+shut_in() {
+	local pid=$1 cap
+	for cap in CapInh CapPrm CapEff CapAmb; do
+		[ "$(field $pid $cap)" = 0000000000000000 ] || {
+			echo "# $pid: $cap is $(field $pid $cap)"
+			return 1
+		}
+	done
+	[ "$(field $pid NoNewPrivs)" = 1 ] || return 1
+	# A build with sanitizers has the filter, too.
+	[ "$(field $pid Seccomp)" = 2 ] || return 1
+	[ "$(field $pid Groups)" = "" ] || return 1
+}
+alone() {
+	local pid=$1 space
+	if grep -q 'gives no' "$work/log"; then
+		echo "# $(grep -m 1 'gives no' "$work/log")"
+		return 0
+	fi
+	for space in net mnt ipc uts; do
+		[ "$(readlink /proc/$pid/ns/$space)" != \
+		    "$(readlink /proc/self/ns/$space)" ] || {
+			echo "# $pid shares $space with the host"
+			return 1
+		}
+	done
+	[ -z "$(ls -A /proc/$pid/root/)" ] || return 1
+	# Two lines of heading and lo, down, without an address.
+	[ "$(wc -l < /proc/$pid/net/dev)" = 3 ] &&
+		[ "$(wc -l < /proc/$pid/net/fib_trie)" = 0 ]
+}
+for pid in $pids; do
+	must "persona-vmm[$pid] has no capability and cannot get one" shut_in $pid
+	must "persona-vmm[$pid] sees no network and no file" alone $pid
+done
+
+# What it costs beside the guest's own memory: anonymous memory and its share of
+# the programs.
+most=0
+for pid in $pids; do
+	kb=$(sed -n 's/^Pss_\(Anon\|File\):[^0-9]*\([0-9]*\) kB/\2/p' \
+		/proc/$pid/smaps_rollup | awk '{ n += $1 } END { print n }')
+	[ "$kb" -le $most ] || most=$kb
+done
+echo "# the most that a persona-vmm holds for itself: $most kB"
+# Sanitizers keep shadows of everything.
+nm -D "$bin/persona-vmm" | grep -q __asan_init ||
+	must "that is less than 5 MiB" test $most -lt 5120
+
+kill -9 $daemon
+wait $daemon 2>/dev/null
+must "another personad starts" daemon_start
+found() { [ "$(ctl list --json | grep -o '"running"' | wc -l)" = $PERSONAS ]; }
+must "and finds all of them" await 10 found
+ctl kill p3 > /dev/null && ctl start p3 > /dev/null
+ctl create p9 --kernel "$guest" --memory 64M --start > /dev/null
+uids=$(for i in $(seq 9); do uid_of "$(vmm_of "p$i")"; done | sort -nu)
+must "nobody gets a user that is taken" test "$(echo "$uids" | wc -l)" = 9
+
+for i in $(seq 9); do
+	ctl kill "p$i" > /dev/null
+done
+[ $failures = 0 ]

@@ -9,7 +9,7 @@ _personactl_options()
 	case $1 in
 	'') echo --socket --json --help --version ;;
 	create) echo --kernel --initrd --append --memory --cpus --cpu \
-		--start ;;
+		--disk --disk-image --start ;;
 	list | peers) echo --names ;;
 	stop | pair) echo --timeout ;;
 	console) echo --virtio ;;
@@ -56,7 +56,8 @@ _personactl()
 			socket=${COMP_WORDS[++i]}
 			;;
 		--kernel | --initrd | --append | --memory | --cpus | --cpu | \
-		--timeout | --budget | --bandwidth | -[kiamctbr])
+		--disk | --disk-image | \
+		--timeout | --budget | --bandwidth | -[kiamcdtbr])
 			((i++))
 			;;
 		-*) ;;

@@ -13,6 +13,7 @@
 #include "arrival-check.h"
 #include "daemon.h"
 #include "guest.h"
+#include "guest-files.h"
 #include "log.h"
 #include "report.h"
 
@@ -120,6 +121,7 @@ prepare_place(struct arrival *a)
 {
 	struct daemon *d = a->all->daemon;
 	struct persona *p = persona_by_id(d, a->in.persona.id);
+	struct guest_files files;
 
 	if (p == NULL) {
 		if ((p = persona_new(d, &a->in.persona)) == NULL)
@@ -131,7 +133,8 @@ prepare_place(struct arrival *a)
 	p->hook = &a->hook;
 	a->report = report_new(d, a->in.persona.name, a->peer.name, false,
 	    a->in.attempt, a->in.persona.ram_bytes);
-	return guest_start(&a->guest, d, &a->in.persona, -1, -1,
+	guest_files_init(&files);
+	return guest_start(&a->guest, d, &a->in.persona, &files,
 	    &waiting_events, a);
 }
 

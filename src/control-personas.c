@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Control requests about personas of this handset: create, list, show, start,
- * stop, kill, pause, resume, console, delete. Knows no connection and no move.
+ * Control requests about personas of this handset: list, show, start, stop, kill,
+ * pause, resume, console, delete. Knows no connection and no move; how one is made
+ * stands in control-create.c.
  */
 #include "control.h"
 
@@ -17,6 +18,7 @@
 #include "arrival.h"
 #include "daemon.h"
 #include "guest.h"
+#include "guest-files.h"
 #include "image.h"
 #include "log.h"
 #include "persona.h"
@@ -26,7 +28,6 @@
 #define STOP_TIMEOUT_MAX_MS	600000
 #define CONSOLE_TIMEOUT_MS	3000
 #define LIST_CHUNK		16	/* personas in one reply (IPC_MAX_MSG) */
-#define DEFAULT_BASELINE	"x86-64-v2"
 
 /* --- list, show --------------------------------------------------------------------- */
 
@@ -58,15 +59,47 @@ persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 		info->moved_to = p->rec.peer_name;
 }
 
+/* The disks of one persona in a reply. */
+struct disk_list {
+	Persona__Control__DiskInfo	info[DISKS_MAX], *list[DISKS_MAX];
+};
+
+static void
+disk_info(struct persona *p, struct disk_list *l,
+    Persona__Control__PersonaInfo *info)
+{
+	Persona__Spec__Spec *spec;
+
+	if (spec_unpack(&p->rec.spec, &spec) < 0)
+		return;
+	for (unsigned int i = 0; i < spec->n_disks; i++) {
+		Persona__Control__DiskInfo *disk = &l->info[i];
+
+		persona__control__disk_info__init(disk);
+		l->list[i] = disk;
+		disk->bytes = spec->disks[i]->bytes;
+		disk->has_read_only = spec->disks[i]->has_read_only;
+		disk->read_only = spec->disks[i]->read_only;
+		disk->has_used_bytes = p->rec.holding != HOLDING_AWAY;
+		disk->used_bytes = guest_files_disk_used(p->daemon,
+		    p->rec.id, i);
+	}
+	info->n_disks = spec->n_disks;
+	info->disks = l->list;
+	persona__spec__spec__free_unpacked(spec, NULL);
+}
+
 static void
 send_chunk(struct control_request *req, struct persona **from, size_t n,
     bool done)
 {
 	Persona__Control__PersonaInfo info[LIST_CHUNK], *list[LIST_CHUNK];
 	Persona__Control__Reply reply = PERSONA__CONTROL__REPLY__INIT;
+	struct disk_list disks[LIST_CHUNK];
 
 	for (size_t i = 0; i < n; i++) {
 		persona_info(from[i], &info[i]);
+		disk_info(from[i], &disks[i], &info[i]);
 		list[i] = &info[i];
 	}
 	reply.n_personas = n;
@@ -253,181 +286,4 @@ control_delete(struct persona *p, struct control_request *req,
 	log_info("persona %s: deleted", p->rec.name);
 	persona_free(p);
 	control_ok(req);
-}
-
-/* --- create --------------------------------------------------------------------------- */
-
-/* A create under way: the name is ours once the registry has taken it. */
-struct creation {
-	struct daemon		*daemon;
-	struct control_request	*req;
-	struct persona_record	rec;
-	bool			start;
-};
-
-static int
-check_create(const Persona__Control__Create *c, const char **why)
-{
-	*why = NULL;
-	if (!persona_name_ok(c->name))
-		*why = "a name has 1 to 63 of a-z, 0-9 and -, and does not "
-		    "begin with -";
-	else if (c->ram_bytes < RAM_MIN_BYTES || c->ram_bytes > RAM_MAX_BYTES)
-		*why = "memory must be 64 MiB to 8 GiB";
-	else if (c->ram_bytes % (1u << 20) != 0)
-		*why = "memory must be a whole number of MiB";
-	else if (c->vcpus < 1 || c->vcpus > VCPUS_MAX)
-		*why = "a persona has 1 to 8 processors";
-	else if (c->cmdline != NULL && strlen(c->cmdline) > CMDLINE_MAX)
-		*why = "the kernel command line is longer than 2047 bytes";
-	else if (c->cpu_baseline != NULL && (strncmp(c->cpu_baseline,
-	    "x86-64-v", 8) != 0 || strlen(c->cpu_baseline) != 9 ||
-	    c->cpu_baseline[8] < '1' || c->cpu_baseline[8] > '4'))
-		*why = "the CPU baseline is one of x86-64-v1 to x86-64-v4";
-	return *why == NULL ? 0 : -EINVAL;
-}
-
-static void
-image_made(void *arg, int r)
-{
-	struct creation *c = arg;
-	struct control_request *req = c->req;
-	struct daemon *d = c->daemon;
-	struct persona *p = NULL;
-
-	if (r == 0 && (r = registry_persona_add(d->registry, &c->rec)) == 0 &&
-	    (p = persona_new(d, &c->rec)) == NULL)
-		r = -ENOMEM;
-	if (r < 0) {
-		image_remove(d, c->rec.id);
-		if (r == -EEXIST)
-			control_fail(req, r, "%s: there is a persona of that "
-			    "name already", c->rec.name);
-		else
-			control_fail(req, r, "%s: cannot be created: %s",
-			    c->rec.name, strerror(-r));
-	} else {
-		log_info("persona %s: created", c->rec.name);
-		if (c->start)
-			persona_start(p, answer, req);
-		else
-			control_ok(req);
-	}
-	free(c);
-}
-
-static int
-open_sources(struct control_request *req, const Persona__Control__Create *c,
-    int *kernel, int *initrd)
-{
-	uid_t uid;
-	gid_t gid;
-	int r;
-
-	control_credentials(req, &uid, &gid);
-	*kernel = *initrd = -1;
-	if ((r = image_open_source(c->kernel, uid, gid, kernel)) < 0) {
-		control_fail(req, r, "kernel %.200s: %s", c->kernel,
-		    r == -EINVAL ? "not a file, empty, or not an absolute path"
-		    : strerror(-r));
-		return r;
-	}
-	if (c->initrd == NULL || c->initrd[0] == '\0')
-		return 0;
-	if ((r = image_open_source(c->initrd, uid, gid, initrd)) < 0) {
-		close(*kernel);
-		control_fail(req, r, "initrd %.200s: %s", c->initrd,
-		    strerror(-r));
-	}
-	return r;
-}
-
-static int
-fill_spec(struct packed_spec *spec, int kernel, int initrd)
-{
-	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
-	Persona__Spec__Boot boot[2] = {
-		PERSONA__SPEC__BOOT__INIT, PERSONA__SPEC__BOOT__INIT
-	};
-	struct stat st;
-	const char *why;
-
-	if (fstat(kernel, &st) < 0)
-		return -errno;
-	boot[0].bytes = (uint64_t)st.st_size;
-	s.kernel = &boot[0];
-	if (initrd >= 0) {
-		if (fstat(initrd, &st) < 0)
-			return -errno;
-		boot[1].bytes = (uint64_t)st.st_size;
-		s.initrd = &boot[1];
-	}
-	return spec_pack(&s, spec, &why);
-}
-
-static int
-fill_record(struct persona_record *rec, const Persona__Control__Create *c)
-{
-	snprintf(rec->name, sizeof(rec->name), "%s", c->name);
-	snprintf(rec->cpu_baseline, sizeof(rec->cpu_baseline), "%s",
-	    c->cpu_baseline != NULL ? c->cpu_baseline : DEFAULT_BASELINE);
-	snprintf(rec->cmdline, sizeof(rec->cmdline), "%s",
-	    c->cmdline != NULL ? c->cmdline : "");
-	rec->ram_bytes = c->ram_bytes;
-	rec->vcpus = c->vcpus;
-	rec->has_boot = true;
-	rec->tenure = 1;
-	rec->created_unix_s = (uint64_t)time(NULL);
-	return transfer_id_new(rec->id);
-}
-
-static void
-begin_create(struct daemon *d, struct control_request *req,
-    const Persona__Control__Create *c, int kernel, int initrd)
-{
-	struct creation *creation = calloc(1, sizeof(*creation));
-	struct image_copy *copy;
-	int r = -ENOMEM;
-
-	if (creation == NULL || (r = fill_record(&creation->rec, c)) < 0 ||
-	    (r = fill_spec(&creation->rec.spec, kernel, initrd)) < 0) {
-		close(kernel);
-		if (initrd >= 0)
-			close(initrd);
-		goto fail;
-	}
-	creation->daemon = d;
-	creation->req = req;
-	creation->start = c->start;
-	r = image_create(&copy, d, creation->rec.id, kernel, initrd,
-	    image_made, creation);
-	if (r == 0)
-		return;
-fail:
-	free(creation);
-	control_fail(req, r, "%s: cannot be created: %s", c->name,
-	    strerror(-r));
-}
-
-void
-control_create(struct daemon *d, struct control_request *req,
-    const Persona__Control__Request *what)
-{
-	const Persona__Control__Create *c = what->create;
-	int kernel, initrd;
-	const char *why;
-	size_t n = 0;
-	struct persona *p;
-
-	TAILQ_FOREACH(p, &d->personas, entry)
-		n++;
-	if (check_create(c, &why) < 0)
-		control_fail(req, -EINVAL, "%s", why);
-	else if (n >= PERSONAS_MAX)
-		control_fail(req, -ENOSPC, "there are %zu personas already", n);
-	else if (persona_by_name(d, c->name) != NULL)
-		control_fail(req, -EEXIST, "%s: there is a persona of that "
-		    "name already", c->name);
-	else if (open_sources(req, c, &kernel, &initrd) == 0)
-		begin_create(d, req, c, kernel, initrd);
 }

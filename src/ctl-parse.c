@@ -53,27 +53,57 @@ take_unit(const char **s, uint64_t base)
 	return 1;
 }
 
-int
-parse_ram(const char *s, uint64_t *out_bytes, const char **why)
+/* "512M", whole: what a size looks like wherever one is typed. */
+static int
+take_size(const char *s, uint64_t *out_bytes, const char **why)
 {
-	uint64_t v, unit;
+	uint64_t unit;
 	int r;
 
 	*why = "a size is a whole number with K, M or G, such as 512M";
-	if ((r = take_digits(&s, &v)) == -EINVAL)
+	if ((r = take_digits(&s, out_bytes)) == -EINVAL)
 		return r;
 	unit = take_unit(&s, 1024);
 	if (*s != '\0')
 		return -EINVAL;
-	*why = "a persona's memory is 64M to 8G";
-	if (r < 0 || __builtin_mul_overflow(v, unit, &v) ||
-	    v < RAM_MIN_BYTES || v > RAM_MAX_BYTES)
+	return r < 0 || __builtin_mul_overflow(*out_bytes, unit, out_bytes) ?
+	    -ERANGE : 0;
+}
+
+/* In whole pages within the limits, or the sentence of what is not. */
+static int
+take_pages(const char *s, uint64_t min, uint64_t max, const char *limits,
+    const char *pages, uint64_t *out_bytes, const char **why)
+{
+	uint64_t v;
+	int r;
+
+	if ((r = take_size(s, &v, why)) == -EINVAL)
+		return r;
+	*why = limits;
+	if (r < 0 || v < min || v > max)
 		return -ERANGE;
-	*why = "a persona's memory is a multiple of 4K";
+	*why = pages;
 	if (v % PAGE_BYTES != 0)
 		return -ERANGE;
 	*out_bytes = v;
 	return 0;
+}
+
+int
+parse_ram(const char *s, uint64_t *out_bytes, const char **why)
+{
+	return take_pages(s, RAM_MIN_BYTES, RAM_MAX_BYTES,
+	    "a persona's memory is 64M to 8G",
+	    "a persona's memory is a multiple of 4K", out_bytes, why);
+}
+
+int
+parse_disk(const char *s, uint64_t *out_bytes, const char **why)
+{
+	return take_pages(s, DISK_MIN_BYTES, DISK_MAX_BYTES,
+	    "a disk has 4K to 256G", "a disk's size is a multiple of 4K",
+	    out_bytes, why);
 }
 
 int

@@ -16,6 +16,9 @@
 /* "512M", "1G", "65536K", "67108864": binary units; whole pages in bounds. */
 int	parse_ram(const char *s, uint64_t *out_bytes, const char **why);
 
+/* A disk's: as above, whole pages in DISK_MIN_BYTES..DISK_MAX_BYTES. */
+int	parse_disk(const char *s, uint64_t *out_bytes, const char **why);
+
 /* "200Mbit", "25M", "3000000": bytes a second; units of 1000; bits end in "bit". */
 int	parse_rate(const char *s, uint64_t *out_bytes_per_s, const char **why);
 

@@ -163,10 +163,15 @@ ctl_delete(struct ctl *ctl, int argc, char **argv)
 
 /* --- create ------------------------------------------------------------- */
 
+enum { OPT_DISK_IMAGE = 256 };	/* no letter of its own */
+
 struct create_args {
 	Persona__Control__Create	msg;
 	char				*kernel;	/* absolute; ours */
 	char				*initrd;
+	Persona__Control__NewDisk	disks[DISKS_MAX];
+	Persona__Control__NewDisk	*disk_list[DISKS_MAX];
+	char				*disk_files[DISKS_MAX];	/* ours */
 };
 
 /* personad has another working directory than the person who types. */
@@ -176,6 +181,36 @@ take_file(struct ctl *ctl, const char *path, char **absolute)
 	free(*absolute);
 	if ((*absolute = realpath(path, NULL)) == NULL)
 		return ctl_fail(ctl, "%s: %s", path, strerror(errno));
+	return CTL_OK;
+}
+
+/* The next disk, empty and of a size, or with the content of a file. */
+static int
+take_disk(struct ctl *ctl, const char *size, const char *file,
+    struct create_args *a)
+{
+	size_t i = a->msg.n_disks;
+	Persona__Control__NewDisk *disk = &a->disks[i];
+	const char *why;
+	int status;
+
+	if (i == DISKS_MAX)
+		return ctl_usage(ctl, "a persona has at most %u disks",
+		    DISKS_MAX);
+	persona__control__new_disk__init(disk);
+	if (size != NULL) {
+		disk->has_bytes = true;
+		if (parse_disk(size, &disk->bytes, &why) < 0)
+			return ctl_usage(ctl, "--disk %s: %s", size, why);
+	} else {
+		if ((status = take_file(ctl, file, &a->disk_files[i])) !=
+		    CTL_OK)
+			return status;
+		disk->source = a->disk_files[i];
+	}
+	a->disk_list[i] = disk;
+	a->msg.disks = a->disk_list;
+	a->msg.n_disks = i + 1;
 	return CTL_OK;
 }
 
@@ -209,6 +244,10 @@ take_create_option(struct ctl *ctl, int c, struct create_args *a)
 	case 'u':
 		a->msg.cpu_baseline = optarg;
 		return CTL_OK;
+	case 'd':
+		return take_disk(ctl, optarg, NULL, a);
+	case OPT_DISK_IMAGE:
+		return take_disk(ctl, NULL, optarg, a);
 	case 's':
 		a->msg.has_start = a->msg.start = true;
 		return CTL_OK;
@@ -229,6 +268,9 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 		{ "memory", required_argument, NULL, 'm' },
 		{ "cpus", required_argument, NULL, 'c' },
 		{ "cpu", required_argument, NULL, 'u' },
+		{ "disk", required_argument, NULL, 'd' },
+		{ "disk-image", required_argument, NULL,
+		    OPT_DISK_IMAGE },
 		{ "start", no_argument, NULL, 's' },
 		{ 0 }
 	};
@@ -262,10 +304,29 @@ ctl_create(struct ctl *ctl, int argc, char **argv)
 
 	free(a.kernel);
 	free(a.initrd);
+	for (size_t i = 0; i < DISKS_MAX; i++)
+		free(a.disk_files[i]);
 	return status;
 }
 
 /* --- list and show ------------------------------------------------------ */
+
+static void
+disks_json(struct json *j, const Persona__Control__PersonaInfo *p)
+{
+	json_array(j, "disks");
+	for (size_t i = 0; i < p->n_disks; i++) {
+		const Persona__Control__DiskInfo *disk = p->disks[i];
+
+		json_object(j, NULL);
+		json_u64(j, "bytes", disk->bytes);
+		if (disk->has_used_bytes)
+			json_u64(j, "used_bytes", disk->used_bytes);
+		json_bool(j, "read_only", disk->read_only);
+		json_end(j);
+	}
+	json_end(j);
+}
 
 static void
 persona_json(struct json *j, const char *key,
@@ -291,6 +352,8 @@ persona_json(struct json *j, const char *key,
 		json_u64(j, "throttle_percent", p->throttle_percent);
 	if (p->has_created_unix_s)
 		json_u64(j, "created_unix_s", p->created_unix_s);
+	if (p->n_disks > 0)
+		disks_json(j, p);
 	json_end(j);
 }
 
@@ -380,6 +443,22 @@ show_line(const char *label, const char *text)
 }
 
 static void
+show_disk(unsigned int i, const Persona__Control__DiskInfo *disk)
+{
+	char label[16], size[32], used[32], text[96];
+
+	snprintf(label, sizeof(label), "disk %u", i);
+	text_size(size, sizeof(size), disk->bytes);
+	text_size(used, sizeof(used), disk->used_bytes);
+	snprintf(text, sizeof(text), "%s%s%s%s%s", size,
+	    disk->read_only ? ", read-only" : "",
+	    disk->has_used_bytes ? ", takes " : "",
+	    disk->has_used_bytes ? used : "",
+	    disk->has_used_bytes ? " here" : "");
+	show_line(label, text);
+}
+
+static void
 show_text(const Persona__Control__PersonaInfo *p)
 {
 	char text[64];
@@ -392,6 +471,8 @@ show_text(const Persona__Control__PersonaInfo *p)
 	text_size(text, sizeof(text), p->ram_bytes);
 	show_line("memory", text);
 	printf("%-14s %u, %s\n", "processors", p->vcpus, p->cpu_baseline);
+	for (unsigned int i = 0; i < p->n_disks; i++)
+		show_disk(i, p->disks[i]);
 	printf("%-14s %llu\n", "tenure", (unsigned long long)p->tenure);
 	if (p->cmdline != NULL && *p->cmdline != '\0')
 		show_line("command line", p->cmdline);

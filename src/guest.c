@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "guest-files.h"
 #include "launcher.h"
 #include "log.h"
 
@@ -260,14 +261,47 @@ created(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	guest_tell_ready(g, r, why);
 }
 
+/* Descriptors of one Create, in the order of vmm.proto. */
+struct handed {
+	int	fds[IPC_MAX_FDS];
+	size_t	n;
+};
+
+static void
+hand(struct handed *h, int fd)
+{
+	if (fd >= 0)
+		h->fds[h->n++] = fd;
+}
+
+/* The disks' part of a Create; `msg` and `list` are what the message points to. */
+static void
+hand_disks(struct handed *h, const struct guest_files *files,
+    Persona__Vmm__Disk msg[DISKS_MAX], Persona__Vmm__Disk *list[DISKS_MAX])
+{
+	for (size_t i = 0; i < files->n_disks; i++) {
+		const struct guest_disk *disk = &files->disks[i];
+
+		persona__vmm__disk__init(&msg[i]);
+		list[i] = &msg[i];
+		msg[i].bytes = disk->bytes;
+		msg[i].has_read_only = msg[i].has_layered = true;
+		msg[i].read_only = disk->read_only;
+		msg[i].layered = disk->map_fd >= 0;
+		hand(h, disk->fd);
+		hand(h, disk->map_fd);
+		hand(h, disk->base_fd);
+	}
+}
+
 static int
-send_create(struct guest *g, const struct persona_record *rec, int kernel_fd,
-    int initrd_fd)
+send_create(struct guest *g, const struct persona_record *rec,
+    const struct guest_files *files)
 {
 	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
 	Persona__Vmm__Create c = PERSONA__VMM__CREATE__INIT;
-	int fds[3] = { g->ram_fd, kernel_fd, initrd_fd };
-	size_t n_fds = kernel_fd < 0 ? 1 : initrd_fd < 0 ? 2 : 3;
+	Persona__Vmm__Disk disks[DISKS_MAX], *list[DISKS_MAX];
+	struct handed h = { .n = 0 };
 
 	c.persona_id = g->id;
 	c.name = g->name;
@@ -275,17 +309,24 @@ send_create(struct guest *g, const struct persona_record *rec, int kernel_fd,
 	c.vcpus = rec->vcpus;
 	c.cpu_baseline = (char *)rec->cpu_baseline;
 	c.cmdline = (char *)rec->cmdline;
-	c.boot = kernel_fd >= 0;
-	c.has_initrd = c.initrd = initrd_fd >= 0;
+	hand(&h, g->ram_fd);
+	c.boot = files->kernel_fd >= 0;
+	hand(&h, files->kernel_fd);
+	c.has_initrd = c.initrd = c.boot && files->initrd_fd >= 0;
+	if (c.initrd)
+		hand(&h, files->initrd_fd);
+	hand_disks(&h, files, disks, list);
+	c.n_disks = files->n_disks;
+	c.disks = list;
 	req.what_case = PERSONA__VMM__REQUEST__WHAT_CREATE;
 	req.create = &c;
-	return vmm_request(g->vmm, &req, fds, n_fds, CREATE_TIMEOUT_MS,
+	return vmm_request(g->vmm, &req, h.fds, h.n, CREATE_TIMEOUT_MS,
 	    created, g);
 }
 
 int
 guest_start(struct guest **gp, struct daemon *d,
-    const struct persona_record *rec, int kernel_fd, int initrd_fd,
+    const struct persona_record *rec, const struct guest_files *files,
     const struct guest_events *events, void *arg)
 {
 	struct guest *g = NULL;
@@ -303,7 +344,7 @@ guest_start(struct guest **gp, struct daemon *d,
 		goto fail;
 	}
 	if ((r = guest_control(g, control_fd)) < 0 ||
-	    (r = send_create(g, rec, kernel_fd, initrd_fd)) < 0)
+	    (r = send_create(g, rec, files)) < 0)
 		goto fail;
 	*gp = g;
 	return 0;

@@ -16,6 +16,7 @@
 
 struct daemon;
 struct guest;
+struct guest_files;
 
 struct guest_events {
 	/* The machine is made (or found) and paused, or why not. Once. */
@@ -25,11 +26,12 @@ struct guest_events {
 };
 
 /*
- * Make memory (sealed at its size) and a persona-vmm on it. kernel_fd -1: nothing
- * is booted, a saved state comes later. 0 and the events will come, or -errno.
+ * Make memory (sealed at its size) and a persona-vmm on it. The files stay the
+ * caller's; without a kernel nothing is booted, a saved state comes later. 0 and
+ * the events will come, or -errno.
  */
 int	guest_start(struct guest **gp, struct daemon *d,
-	    const struct persona_record *rec, int kernel_fd, int initrd_fd,
+	    const struct persona_record *rec, const struct guest_files *files,
 	    const struct guest_events *events, void *arg);
 
 /*

@@ -14,7 +14,7 @@
 
 #include "daemon.h"
 #include "guest.h"
-#include "image.h"
+#include "guest-files.h"
 #include "log.h"
 
 #define START_TIMEOUT_MS	5000
@@ -291,20 +291,17 @@ static const struct guest_events guest_events = {
 static int
 begin_start(struct persona *p, const char **why)
 {
-	int kernel = -1, initrd = -1, r;
+	struct guest_files files;
+	int r;
 
-	r = image_open(p->daemon, p->rec.id, &kernel, &initrd);
-	if (r < 0) {
-		*why = "its boot files cannot be read";
+	r = guest_files_open(&files, p->daemon, p->rec.id, &p->rec.spec, why);
+	if (r < 0)
 		return r;
-	}
-	r = guest_start(&p->guest, p->daemon, &p->rec, kernel, initrd,
-	    &guest_events, p);
+	r = guest_start(&p->guest, p->daemon, &p->rec, &files, &guest_events,
+	    p);
 	if (r < 0)
 		*why = "persona-vmm cannot be started";
-	close(kernel);
-	if (initrd >= 0)
-		close(initrd);
+	guest_files_close(&files);
 	return r;
 }
 

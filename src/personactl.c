@@ -26,6 +26,8 @@ static const struct ctl_command commands[] = {
 	    "  -m, --memory SIZE     64M to 8G (default 512M)\n"
 	    "  -c, --cpus N          1 to 8 (default 1)\n"
 	    "      --cpu BASELINE    x86-64-v1 to -v4 (default x86-64-v2)\n"
+	    "  -d, --disk SIZE       add an empty disk, 4K to 256G\n"
+	    "      --disk-image FILE add a disk with this content, raw\n"
 	    "      --start           start it at once\n",
 	    "The files are copied; the persona does not need the originals.",
 	    ctl_create },

@@ -70,6 +70,26 @@ memory_sizes(void)
 }
 
 static void
+disk_sizes(void)
+{
+	static const struct number_case cases[] = {
+		{ "4K", 0, DISK_MIN_BYTES },
+		{ "10G", 0, 10ULL << 30 },
+		{ "256G", 0, DISK_MAX_BYTES },
+		{ "8192", 0, 8192 },
+		{ "5K", -ERANGE, 0 },
+		{ "2K", -ERANGE, 0 },
+		{ "257G", -ERANGE, 0 },
+		{ "17179869184G", -ERANGE, 0 },	/* 2^64: wraps to 0 */
+		{ "10GB", -EINVAL, 0 },
+		{ "-1G", -EINVAL, 0 },
+		{ "disk.img", -EINVAL, 0 },
+	};
+
+	CHECK(parse_disk, cases);
+}
+
+static void
 link_rates(void)
 {
 	static const struct number_case cases[] = {
@@ -187,6 +207,7 @@ main(void)
 {
 	static const struct unit_test tests[] = {
 		{ "memory sizes", memory_sizes },
+		{ "disk sizes", disk_sizes },
 		{ "link rates", link_rates },
 		{ "plain numbers keep to their range",
 		    plain_numbers_keep_to_their_range },

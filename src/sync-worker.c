@@ -189,8 +189,11 @@ take_message(struct worker *w)
 		leave(w);
 		return;
 	}
-	/* A message of another attempt changes nothing. */
-	if (w->attempt == 0 || m->attempt == w->attempt)
+	/*
+	 * A message of another attempt changes nothing. Of no attempt are the
+	 * set-up and streams, the last of which may come after the offer.
+	 */
+	if (w->attempt == 0 || m->attempt == 0 || m->attempt == w->attempt)
 		w->ops->message(w->role, m, w->in);
 	persona__transfer__transfer_message__free_unpacked(m, NULL);
 }

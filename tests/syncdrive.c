@@ -37,6 +37,7 @@
 #define TENURE		1u
 #define HOT_PAGES	2048u
 #define STATE_BYTES	20000u
+#define LATE_CHANNEL	3u	/* the last: handed over after the offer */
 #define TRANSFER_ID	"00112233445566778899aabbccddeeff"
 #define KIND(x)		PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_##x
 
@@ -46,6 +47,8 @@ struct drive {
 	uint64_t		ram_bytes, limit;
 	struct identity		*own, *peer;	/* source's and target's */
 	struct listener		*listener;
+	struct gate_stream	late;		/* gate_fd 0: none */
+	bool			offered;
 	struct gate_server	*gates;
 	int			source, target, vmm;	/* our ends */
 	pid_t			source_pid, target_pid, sshd_pid;
@@ -163,11 +166,18 @@ vmm_cb(evutil_socket_t fd, short what, void *arg)
 /* --- saying things ------------------------------------------------------------ */
 
 static void
-tell(int to, Persona__Transfer__TransferMessage *m, const int *fds, size_t n)
+tell_of(int to, uint64_t attempt, Persona__Transfer__TransferMessage *m,
+    const int *fds, size_t n)
 {
-	m->attempt = ATTEMPT;
+	m->attempt = attempt;
 	if (ipc_send(to, &m->base, fds, n, 1000) < 0)
 		log_warn("a worker does not listen");
+}
+
+static void
+tell(int to, Persona__Transfer__TransferMessage *m, const int *fds, size_t n)
+{
+	tell_of(to, ATTEMPT, m, fds, n);
 }
 
 static int
@@ -373,11 +383,37 @@ heard_by_source(const Persona__Transfer__TransferMessage *m)
 }
 
 static void
+hand_over(const struct gate_stream *gs)
+{
+	Persona__Transfer__TransferMessage m =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__AddStream add = PERSONA__TRANSFER__ADD_STREAM__INIT;
+	const int fds[] = { gs->rfd, gs->wfd, gs->gate_fd };
+
+	add.channel = gs->channel;
+	m.kind_case = KIND(ADD_STREAM);
+	m.add_stream = &add;
+	tell_of(d.target, 0, &m, fds, 3);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+/* Its worker has made the offer known: a stream that came late is no worse. */
+static void
+heard_offer(void)
+{
+	d.offered = true;
+	say_accept();
+	if (d.late.gate_fd > 0)
+		hand_over(&d.late);
+}
+
+static void
 heard_by_target(const Persona__Transfer__TransferMessage *m)
 {
 	switch ((int)m->kind_case) {
 	case KIND(OFFERED):
-		say_accept();
+		heard_offer();
 		break;
 	case KIND(VERIFIED):
 		say_prepared();
@@ -456,21 +492,15 @@ start_worker(const char *role, int *ours)
 	return pid;
 }
 
+/* As from a personad that has heard of no offer yet, so of no attempt. */
 static void
 stream_arrived(void *arg, const struct gate_stream *gs)
 {
-	Persona__Transfer__TransferMessage m =
-	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
-	Persona__Transfer__AddStream add = PERSONA__TRANSFER__ADD_STREAM__INIT;
-	const int fds[] = { gs->rfd, gs->wfd, gs->gate_fd };
-
 	(void)arg;
-	add.channel = gs->channel;
-	m.kind_case = KIND(ADD_STREAM);
-	m.add_stream = &add;
-	tell(d.target, &m, fds, 3);
-	for (int i = 0; i < 3; i++)
-		close(fds[i]);
+	if (gs->channel == LATE_CHANNEL && !d.offered)
+		d.late = *gs;
+	else
+		hand_over(gs);
 }
 
 static void

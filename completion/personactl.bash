@@ -15,13 +15,14 @@ _personactl_options()
 	console) echo --virtio ;;
 	delete) echo --yes ;;
 	move) echo --budget --bandwidth --detach ;;
+	policy) echo --key ;;
 	status) echo --follow ;;
 	esac
 	[ -z "$1" ] || echo --socket --json --help
 }
 
 _personactl_commands='doctor create list show start stop kill pause resume
-	console delete peers pair unpair move status cancel'
+	console delete policy peers pair unpair move status cancel'
 
 # Offer the lines of standard input that begin with $1, quoted for the shell.
 _personactl_offer()

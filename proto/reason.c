@@ -45,6 +45,8 @@ static const struct {
 	    "the persona ended by itself during the move" },
 	[REASON_NOT_CONVERGING] = { "not-converging",
 	    "the persona changes its memory faster than the link carries it" },
+	[REASON_POLICY] = { "policy",
+	    "the persona's policy does not allow it" },
 	[REASON_FILE_FOREIGN] = { "file-foreign", "this is not a persona file" },
 	[REASON_FILE_VERSION] = { "file-version",
 	    "the file was made by a newer version of persona; update this one" },

@@ -7,6 +7,7 @@
 
 #include "daemon.h"
 #include "persona.h"
+#include "policy-check.h"
 #include "reason.h"
 #include "transfer-id.h"
 
@@ -99,6 +100,12 @@ check_history(const struct persona *p, const struct persona_record *rec,
 		    "with another memory size or processors", rec->name);
 		return REASON_PROTOCOL;
 	}
+	if (!policy_is_kept(p->daemon, &p->rec.spec, &rec->spec)) {
+		snprintf(why, REASON_TEXT_MAX + 1, "the other handset knows %s "
+		    "with a policy, and it comes back without it or with an "
+		    "older one", rec->name);
+		return REASON_POLICY;
+	}
 	return REASON_OK;
 }
 
@@ -108,6 +115,7 @@ arrival_check(struct daemon *d, const struct persona_record *rec, char *why)
 	struct persona *known = persona_by_id(d, rec->id);
 	struct persona *named = persona_by_name(d, rec->name), *p;
 	uint64_t available = memory_available();
+	char forbidden[POLICY_WHY_MAX];
 	unsigned int n = 0;
 	uint32_t reason;
 
@@ -118,6 +126,11 @@ arrival_check(struct daemon *d, const struct persona_record *rec, char *why)
 		snprintf(why, REASON_TEXT_MAX + 1, "the other handset has "
 		    "another persona named %s", rec->name);
 		return REASON_NAME_TAKEN;
+	}
+	if (policy_check(d, &rec->spec, POLICY_MOVE, NULL, forbidden) < 0) {
+		snprintf(why, REASON_TEXT_MAX + 1, "the other handset refuses "
+		    "%s: %s", rec->name, forbidden);
+		return REASON_POLICY;
 	}
 	TAILQ_FOREACH(p, &d->personas, entry)
 		n++;

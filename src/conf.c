@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pubkey.h"
 #include "text.h"
 
 #define LINE_MAX_BYTES		1024
@@ -187,6 +188,27 @@ set_peer(struct conf *c, const char *value, char *err)
 	return 0;
 }
 
+/* issuer ssh-ed25519 AAAA... [comment]: as in the issuer's .pub file. */
+static int
+set_issuer(struct conf *c, const char *value, char *err)
+{
+	char key[PUBKEY_TEXT_LEN + 1];
+	size_t len = strlen(value);
+
+	if (c->n_issuers == CONF_ISSUERS_MAX)
+		return complain(err, "more than %d issuers", CONF_ISSUERS_MAX);
+	if (len > PUBKEY_TEXT_LEN && value[PUBKEY_TEXT_LEN] == ' ')
+		len = PUBKEY_TEXT_LEN;
+	if (len > PUBKEY_TEXT_LEN)
+		return complain(err, "issuer wants: ssh-ed25519 KEY");
+	memcpy(key, value, len);
+	key[len] = '\0';
+	if (pubkey_to_point(key, c->issuers[c->n_issuers]) < 0)
+		return complain(err, "issuer wants: ssh-ed25519 KEY");
+	c->n_issuers++;
+	return 0;
+}
+
 static int
 set_budget(struct conf *c, const char *value, char *err)
 {
@@ -252,6 +274,7 @@ static const struct {
 	{ "libexec-dir", set_libexec_dir },
 	{ "group", set_group },
 	{ "peer", set_peer },
+	{ "issuer", set_issuer },
 	{ "blackout-budget", set_budget },
 	{ "bandwidth-limit", set_bandwidth },
 	{ "channels", set_channels },

@@ -17,6 +17,8 @@
 #define CONF_LISTEN_MAX	8
 #define CONF_PEERS_MAX	32
 #define CONF_UIDS	1024u	/* user numbers set aside for personas */
+#define CONF_ISSUERS_MAX	16
+#define CONF_ISSUER_BYTES	32	/* an ed25519 public key */
 #define CONF_ERROR_MAX	256	/* a sentence for a person, bytes */
 #define CONF_STATE_DIR_MAX	255
 #define CONF_RUNTIME_DIR_MAX	64	/* leaves room for sockets in it (107) */
@@ -38,6 +40,9 @@ struct conf {
 	char		group[64];		/* "": owner and root only */
 	struct conf_peer peers[CONF_PEERS_MAX];
 	size_t		n_peers;
+	/* whose policies are shown as trusted */
+	uint8_t		issuers[CONF_ISSUERS_MAX][CONF_ISSUER_BYTES];
+	size_t		n_issuers;
 	uint32_t	blackout_budget_ms;
 	uint64_t	bandwidth_limit;	/* bytes a second, 0: none */
 	uint32_t	channels;		/* SSH channels of a move */

@@ -9,6 +9,7 @@
 #include "daemon.h"
 #include "move.h"
 #include "persona.h"
+#include "policy-check.h"
 #include "registry.h"
 #include "report.h"
 
@@ -34,6 +35,7 @@ control_move(struct persona *p, struct control_request *req,
 		    m->bandwidth_limit : d->conf.bandwidth_limit,
 	};
 	struct peer_record peer;
+	char forbidden[POLICY_WHY_MAX];
 	struct report *report = NULL;
 	const char *why = "";
 	int r;
@@ -49,7 +51,11 @@ control_move(struct persona *p, struct control_request *req,
 		    "\"personactl pair\" makes it so", m->peer);
 		return;
 	}
-	if ((r = move_start(p, &peer, &options, &report, &why)) < 0)
+	if ((r = policy_check(d, &p->rec.spec, POLICY_MOVE, peer.fingerprint,
+	    forbidden)) < 0)
+		control_fail(req, r, "%s: cannot be moved: %s", p->rec.name,
+		    forbidden);
+	else if ((r = move_start(p, &peer, &options, &report, &why)) < 0)
 		control_fail(req, r, "%s: cannot be moved: %s (%s)",
 		    p->rec.name, why, strerror(-r));
 	else if (m->detach)

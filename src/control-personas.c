@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "arrival.h"
+#include "control-policy.h"
 #include "daemon.h"
 #include "guest.h"
 #include "guest-files.h"
@@ -95,17 +96,21 @@ send_chunk(struct control_request *req, struct persona **from, size_t n,
 {
 	Persona__Control__PersonaInfo info[LIST_CHUNK], *list[LIST_CHUNK];
 	Persona__Control__Reply reply = PERSONA__CONTROL__REPLY__INIT;
+	struct policy_info *policies[LIST_CHUNK];
 	struct disk_list disks[LIST_CHUNK];
 
 	for (size_t i = 0; i < n; i++) {
 		persona_info(from[i], &info[i]);
 		disk_info(from[i], &disks[i], &info[i]);
+		policies[i] = control_policy_info(from[i], &info[i].policy);
 		list[i] = &info[i];
 	}
 	reply.n_personas = n;
 	reply.personas = list;
 	reply.done = done;
 	control_reply(req, &reply, NULL, 0);
+	for (size_t i = 0; i < n; i++)
+		free(policies[i]);
 }
 
 static int

@@ -34,6 +34,8 @@ static const struct control_command commands[] = {
 	{ WHAT(UNPAIR), "unpair", control_unpair, NULL, 0 },
 	{ WHAT(MOVE), "move", NULL, control_move, IN(RUNNING) },
 	{ WHAT(STATUS), "status", control_status, NULL, 0 },
+	{ WHAT(POLICY_SET), "policy", NULL, control_policy_set,
+	    IN(STOPPED) | IN(CRASHED) | IN(RUNNING) | IN(PAUSED) },
 	{ WHAT(CANCEL), "cancel", NULL, control_cancel,
 	    IN(SENDING) | IN(RECEIVING) },
 };
@@ -69,6 +71,8 @@ control_persona_name(const Persona__Control__Request *req)
 		return req->delete_->name;
 	case WHAT(MOVE):
 		return req->move->name;
+	case WHAT(POLICY_SET):
+		return req->policy_set->name;
 	case WHAT(CANCEL):
 		return req->cancel->name;
 	default:

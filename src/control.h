@@ -61,6 +61,9 @@ control_persona_fn	control_show, control_start, control_stop,
 			control_kill, control_pause, control_resume,
 			control_console, control_delete;
 
+/* control-policy.c */
+control_persona_fn	control_policy_set;
+
 /* control-moves.c */
 control_fn		control_status;
 control_persona_fn	control_move, control_cancel;

@@ -13,6 +13,7 @@
 #include "ctl-client.h"
 #include "ctl-json.h"
 #include "ctl-parse.h"
+#include "ctl-policy.h"
 #include "ctl-table.h"
 #include "ctl-text.h"
 #include "ctl.h"
@@ -329,6 +330,29 @@ disks_json(struct json *j, const Persona__Control__PersonaInfo *p)
 }
 
 static void
+policy_json(struct json *j, const Persona__Control__PolicyInfo *p)
+{
+	json_object(j, "policy");
+	json_string(j, "issuer", p->issuer);
+	json_string(j, "issuer_key", p->issuer_key);
+	json_bool(j, "trusted", p->trusted);
+	json_u64(j, "serial", p->serial);
+	json_string(j, "move_to", ctl_policy_move_word((int)p->move_to));
+	json_array(j, "handsets");
+	for (size_t i = 0; i < p->n_handsets; i++)
+		json_string(j, NULL, p->handsets[i]);
+	json_end(j);
+	json_bool(j, "may_export", p->may_export);
+	json_bool(j, "may_standby", p->may_standby);
+	json_bool(j, "must_encrypt", p->must_encrypt);
+	json_u64(j, "expires_unix_s", p->expires_unix_s);
+	json_bool(j, "expired", p->expired);
+	if (p->forbids != NULL)
+		json_string(j, "forbids", p->forbids);
+	json_end(j);
+}
+
+static void
 persona_json(struct json *j, const char *key,
     const Persona__Control__PersonaInfo *p)
 {
@@ -354,6 +378,8 @@ persona_json(struct json *j, const char *key,
 		json_u64(j, "created_unix_s", p->created_unix_s);
 	if (p->n_disks > 0)
 		disks_json(j, p);
+	if (p->policy != NULL)
+		policy_json(j, p->policy);
 	json_end(j);
 }
 
@@ -442,6 +468,29 @@ show_line(const char *label, const char *text)
 	free(printable);
 }
 
+/* One line a rule; a person reads what is forbidden first. */
+static void
+show_policy(const Persona__Control__PolicyInfo *p)
+{
+	char text[64];
+
+	show_line("policy of", p->issuer);
+	show_line("  its key", p->issuer_key);
+	show_line("  trusted", p->trusted ? "yes" :
+	    "no: not one of personad.conf's issuers; it binds all the same");
+	if (p->forbids != NULL)
+		show_line("  FORBIDS", p->forbids);
+	show_line("  may move", p->move_to == 0 ? "to every paired handset" :
+	    p->move_to == 1 ? "to listed handsets" : "no");
+	for (size_t i = 0; i < p->n_handsets; i++)
+		show_line("    to", p->handsets[i]);
+	show_line("  export", p->may_export ? "yes" : "no");
+	show_line("  standby", p->may_standby ? "yes" : "no");
+	show_line("  must encrypt", p->must_encrypt ? "yes" : "no");
+	show_line("  expires", ctl_policy_date(p->expires_unix_s, text,
+	    sizeof(text)));
+}
+
 static void
 show_disk(unsigned int i, const Persona__Control__DiskInfo *disk)
 {
@@ -491,6 +540,8 @@ show_text(const Persona__Control__PersonaInfo *p)
 		    sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) > 0)
 			show_line("created", text);
 	}
+	if (p->policy != NULL)
+		show_policy(p->policy);
 }
 
 int

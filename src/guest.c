@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cmdline.h"
 #include "daemon.h"
 #include "guest-files.h"
 #include "launcher.h"
@@ -302,13 +303,18 @@ send_create(struct guest *g, const struct persona_record *rec,
 	Persona__Vmm__Create c = PERSONA__VMM__CREATE__INIT;
 	Persona__Vmm__Disk disks[DISKS_MAX], *list[DISKS_MAX];
 	struct handed h = { .n = 0 };
+	char cmdline[CMDLINE_MAX + 1];
+	int r;
 
+	if ((r = cmdline_expand(rec->cmdline, rec->id, rec->name, cmdline,
+	    sizeof(cmdline))) < 0)
+		return r;
 	c.persona_id = g->id;
 	c.name = g->name;
 	c.ram_bytes = rec->ram_bytes;
 	c.vcpus = rec->vcpus;
 	c.cpu_baseline = (char *)rec->cpu_baseline;
-	c.cmdline = (char *)rec->cmdline;
+	c.cmdline = cmdline;
 	hand(&h, g->ram_fd);
 	c.boot = files->kernel_fd >= 0;
 	hand(&h, files->kernel_fd);

@@ -16,6 +16,7 @@
 #include "guest.h"
 #include "guest-files.h"
 #include "log.h"
+#include "policy-check.h"
 
 #define START_TIMEOUT_MS	5000
 #define PAUSE_TIMEOUT_MS	5000
@@ -308,11 +309,17 @@ begin_start(struct persona *p, const char **why)
 void
 persona_start(struct persona *p, persona_done_fn *done, void *arg)
 {
+	char forbidden[POLICY_WHY_MAX];
 	const char *why = "";
 	int r;
 
 	if (p->guest != NULL || p->rec.holding != HOLDING_OWNER) {
 		done(arg, -EBUSY, "it cannot be started now");
+		return;
+	}
+	if ((r = policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
+	    forbidden)) < 0) {
+		done(arg, r, forbidden);
 		return;
 	}
 	if (!p->rec.has_boot) {

@@ -54,6 +54,13 @@ static const struct ctl_command commands[] = {
 	    ctl_console },
 	{ "delete", "PERSONA", "delete a persona from this handset",
 	    "  -y, --yes             do not ask\n", NULL, ctl_delete },
+	{ "policy", "VERB ...", "sign a policy, look into one, renew one",
+	    "  -k, --key FILE        sign: the issuer's ed25519 private key\n",
+	    "policy keygen KEY           make an issuer's key (KEY and KEY.pub)\n"
+	    "policy sign TEXT FILE       sign the rules in TEXT\n"
+	    "policy show FILE            check a signed policy and print it\n"
+	    "policy set PERSONA FILE     give a persona a newer one",
+	    ctl_policy },
 	{ "peers", "", "list the handsets seen or paired",
 	    "      --names           only the names, one a line\n", NULL,
 	    ctl_peers },

@@ -9,6 +9,10 @@
 #include "conf.h"
 #include "unit.h"
 
+/* 31 zero bytes and 0xa0 */
+#define ISSUER	"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" \
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACg"
+
 static struct conf c;
 static char err[CONF_ERROR_MAX];
 
@@ -38,6 +42,8 @@ settings_are_read(void)
 	    "listen fe80::1%eth0\n"
 	    "state-dir /var/lib/p\n"
 	    "peer bench 192.0.2.7 7275\n"
+	    "issuer " ISSUER " policy issuer\n"
+	    "issuer " ISSUER "\n"
 	    "blackout-budget 60\n"
 	    "bandwidth-limit 160Mbit\n"
 	    "channels 8\n"
@@ -50,10 +56,14 @@ settings_are_read(void)
 	CU_ASSERT_EQUAL(c.n_peers, 1);
 	CU_ASSERT_STRING_EQUAL(c.peers[0].name, "bench");
 	CU_ASSERT_EQUAL(c.peers[0].port, 7275);
+	CU_ASSERT_EQUAL(c.n_issuers, 2);
+	CU_ASSERT_EQUAL(c.issuers[1][31], 0xa0);
 	CU_ASSERT_EQUAL(c.blackout_budget_ms, 60);
 	CU_ASSERT_EQUAL(c.bandwidth_limit, 20000000);
 	CU_ASSERT_EQUAL(c.channels, 8);
 	CU_ASSERT_FALSE(c.discovery);
+	CU_ASSERT_EQUAL(load("issuer " ISSUER "x\n"), -EINVAL);
+	CU_ASSERT_EQUAL(load("issuer Example Corp\n"), -EINVAL);
 }
 
 static void

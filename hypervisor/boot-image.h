@@ -22,6 +22,7 @@
 #define BOOT_PARAMS_GPA		0x7000u	/* Linux boot_params, one page */
 #define BOOT_PML4_GPA		0x9000u	/* six pages of page tables */
 #define BOOT_CMDLINE_GPA	0x20000u
+#define BOOT_SEED_GPA		0x21000u /* Linux setup_data with random bytes */
 #define BOOT_LOW_END_GPA	0x9fc00u /* usable memory ends, as on a PC */
 #define BOOT_ACPI_GPA		0xe0000u
 #define BOOT_ACPI_END_GPA	0x100000u

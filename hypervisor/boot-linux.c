@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "boot-image.h"
 #include "bounds.h"
@@ -28,6 +29,7 @@
 #define HDR_RELOCATABLE		0x234u
 #define HDR_XLOADFLAGS		0x236u
 #define HDR_CMDLINE_SIZE	0x238u
+#define HDR_SETUP_DATA		0x250u
 #define HDR_PREF_ADDRESS	0x258u
 #define HDR_INIT_SIZE		0x260u
 #define HDR_END_MIN		0x264u	/* version 2.12 has all of these */
@@ -42,6 +44,10 @@
 #define BOOT_FLAG		0xaa55u
 #define MAGIC			0x53726448u	/* "HdrS" */
 #define VERSION_MIN		0x020cu	/* xloadflags, Linux 3.8 */
+#define SETUP_RNG_SEED		9u	/* Linux 6.0; older ones pass it over */
+#define SETUP_DATA_HEAD		16u	/* next, type, length */
+#define SEED_BYTES		32u
+
 #define LOADER_UNKNOWN		0xffu
 #define LOADED_HIGH		0x01u
 #define XLF_KERNEL_64		0x0001u
@@ -105,6 +111,27 @@ write_gdt(struct boot_image *b)
 	return boot_write(b, BOOT_GDT_GPA, gdt, sizeof(gdt));
 }
 
+/*
+ * Random bytes before anything else runs: two personas of one template start with
+ * the same disk, and must not make the same keys. The kernel wipes them.
+ */
+static int
+write_seed(struct boot_image *b, uint8_t params[PAGE_BYTES])
+{
+	uint8_t data[SETUP_DATA_HEAD + SEED_BYTES] = { 0 };
+	ssize_t n = getrandom(data + SETUP_DATA_HEAD, SEED_BYTES, 0);
+	int r;
+
+	if (n != SEED_BYTES)
+		return boot_fail(b, -EIO, "there are no random numbers");
+	le_put32(data + 8, SETUP_RNG_SEED);
+	le_put32(data + 12, SEED_BYTES);
+	r = boot_write(b, BOOT_SEED_GPA, data, sizeof(data));
+	explicit_bzero(data, sizeof(data));
+	le_put64(params + HDR_SETUP_DATA, BOOT_SEED_GPA);
+	return r;
+}
+
 /* What every kernel is told, whatever file it came in. */
 static int
 finish(struct boot_image *b, uint8_t params[PAGE_BYTES], uint64_t rip,
@@ -125,7 +152,8 @@ finish(struct boot_image *b, uint8_t params[PAGE_BYTES], uint64_t rip,
 		le_put64(p + 8, b->mem[i].len);
 		le_put32(p + 16, b->mem[i].type);
 	}
-	if ((r = boot_write(b, BOOT_PARAMS_GPA, params, PAGE_BYTES)) < 0 ||
+	if ((r = write_seed(b, params)) < 0 ||
+	    (r = boot_write(b, BOOT_PARAMS_GPA, params, PAGE_BYTES)) < 0 ||
 	    (r = write_page_tables(b)) < 0 || (r = write_gdt(b)) < 0)
 		return r;
 	entry->mode = BOOT_LONG_64;

@@ -267,6 +267,23 @@ bzimage(void)
 	CU_ASSERT(boot("", NULL) == -E2BIG);
 }
 
+/* Two starts of the same files begin with different random numbers. */
+static void
+bzimage_seed(void)
+{
+	uint8_t first[32];
+	const uint8_t *data;
+
+	make_bzimage();
+	CU_ASSERT_FATAL(boot("", NULL) == 0);
+	data = at(le_get64(at(entry.rsi) + 0x250));
+	CU_ASSERT(le_get64(data) == 0 && le_get32(data + 8) == 9 &&
+	    le_get32(data + 12) == sizeof(first));
+	memcpy(first, data + 16, sizeof(first));
+	CU_ASSERT_FATAL(boot("", NULL) == 0);
+	CU_ASSERT(memcmp(first, data + 16, sizeof(first)) != 0);
+}
+
 static void
 bzimage_liars(void)
 {
@@ -374,6 +391,7 @@ main(void)
 		{ "a multiboot ELF boots in 32 bits", multiboot },
 		{ "a flat multiboot file goes where it says", multiboot_flat },
 		{ "a bzImage boots by the 64-bit protocol", bzimage },
+		{ "each start has a random seed of its own", bzimage_seed },
 		{ "a damaged bzImage is refused", bzimage_liars },
 		{ "a damaged ELF is refused", elf_liars },
 		{ "impossible requests are refused", odd_requests },

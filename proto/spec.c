@@ -3,6 +3,7 @@
 #include "spec.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -143,4 +144,26 @@ spec_unpack(const struct packed_spec *in, Persona__Spec__Spec **sp)
 	}
 	*sp = s;
 	return 0;
+}
+
+void
+spec_drop_boot(Persona__Spec__Spec *s)
+{
+	if (s->kernel != NULL)
+		persona__spec__boot__free_unpacked(s->kernel, NULL);
+	if (s->initrd != NULL)
+		persona__spec__boot__free_unpacked(s->initrd, NULL);
+	s->kernel = NULL;
+	s->initrd = NULL;
+}
+
+void
+spec_drop_templates(Persona__Spec__Spec *s)
+{
+	for (size_t i = 0; i < s->n_disks; i++) {
+		free(s->disks[i]->template_root.data);
+		s->disks[i]->template_root.data = NULL;
+		s->disks[i]->template_root.len = 0;
+		s->disks[i]->has_template_root = 0;
+	}
 }

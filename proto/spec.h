@@ -37,4 +37,10 @@ int	spec_pack(const Persona__Spec__Spec *s, struct packed_spec *out,
  */
 int	spec_unpack(const struct packed_spec *in, Persona__Spec__Spec **sp);
 
+/* It has no boot files here. */
+void	spec_drop_boot(Persona__Spec__Spec *s);
+
+/* Its disks are whole: they share nothing with a template of this handset. */
+void	spec_drop_templates(Persona__Spec__Spec *s);
+
 #endif

@@ -210,6 +210,11 @@ drop(struct arrival *a)
 
 	a->guest = NULL;
 	guest_discard(g);
+	image_files_close(&a->files);
+	/* What the worker still writes goes nowhere. */
+	if (p != NULL)
+		image_incoming_drop(a->all->daemon, a->in.persona.id,
+		    a->in.attempt);
 	if (p != NULL && p->unrecorded) {
 		a->persona = NULL;
 		p->hook = NULL;
@@ -291,6 +296,10 @@ static void
 let_go(struct arrival *a)
 {
 	if (a->persona != NULL) {
+		if (a->handover.state == HANDOVER_OWNER)
+			arrival_settle_image(a->all->daemon,
+			    &a->persona->rec);
+		persona_refresh(a->persona);
 		a->persona->hook = NULL;
 		a->persona = NULL;
 		registry_tidy(a->all->daemon->registry);

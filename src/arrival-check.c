@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "daemon.h"
 #include "persona.h"
@@ -13,6 +14,8 @@
 
 /* What a handset keeps for itself beyond the guest's own memory. */
 #define MEMORY_MARGIN_BYTES	(64ULL << 20)
+/* What its disk must have left, for records that end the move well. */
+#define DISK_MARGIN_BYTES	(1ULL << 20)
 /* Numbers that only grow by one: anything near the end was made up. */
 #define NUMBER_MAX		(1ULL << 62)
 
@@ -31,7 +34,7 @@ text_fits(char *to, size_t size, const char *text)
 }
 
 uint32_t
-arrival_parse(const Persona__Transfer__Persona *offer, uint64_t attempt,
+arrival_parse(Persona__Transfer__Persona *offer, uint64_t attempt,
     struct persona_record *rec)
 {
 	const char *why;
@@ -54,6 +57,8 @@ arrival_parse(const Persona__Transfer__Persona *offer, uint64_t attempt,
 	    !text_fits(rec->cmdline, sizeof(rec->cmdline),
 	    offer->cmdline != NULL ? offer->cmdline : ""))
 		return REASON_PROTOCOL;
+	if (offer->spec != NULL)
+		spec_drop_templates(offer->spec);
 	if (spec_pack(offer->spec, &rec->spec, &why) < 0)
 		return REASON_PROTOCOL;
 	rec->ram_bytes = offer->ram_bytes;
@@ -109,8 +114,32 @@ check_history(const struct persona *p, const struct persona_record *rec,
 	return REASON_OK;
 }
 
+/* The source says what its files take up; a sparse file needs no more here. */
+static uint32_t
+check_disk(const struct daemon *d, const struct persona_record *rec,
+    uint64_t stored_bytes, char *why)
+{
+	char path[CONF_STATE_DIR_MAX + 16];
+	struct statvfs fs;
+	uint64_t room;
+
+	snprintf(path, sizeof(path), "%s/images", d->conf.state_dir);
+	if (statvfs(path, &fs) < 0)
+		return REASON_OK;	/* making the files will say why */
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (stored_bytes == 0 || (stored_bytes <= room &&
+	    room - stored_bytes >= DISK_MARGIN_BYTES))
+		return REASON_OK;
+	snprintf(why, REASON_TEXT_MAX + 1, "the files of %s take %llu MiB and "
+	    "the other handset has %llu MiB free on its disk", rec->name,
+	    (unsigned long long)(stored_bytes >> 20),
+	    (unsigned long long)(room >> 20));
+	return REASON_DISK_FULL;
+}
+
 uint32_t
-arrival_check(struct daemon *d, const struct persona_record *rec, char *why)
+arrival_check(struct daemon *d, const struct persona_record *rec,
+    uint64_t stored_bytes, char *why)
 {
 	struct persona *known = persona_by_id(d, rec->id);
 	struct persona *named = persona_by_name(d, rec->name), *p;
@@ -147,5 +176,5 @@ arrival_check(struct daemon *d, const struct persona_record *rec, char *why)
 		    (unsigned long long)(available >> 20));
 		return REASON_NO_MEMORY;
 	}
-	return REASON_OK;
+	return check_disk(d, rec, stored_bytes, why);
 }

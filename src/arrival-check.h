@@ -14,18 +14,18 @@
 struct daemon;
 
 /*
- * Turn an offer into the record the persona would have here (tenure n + 1). A
- * reason of reason.h, REASON_OK when the offer makes sense.
+ * Turn an offer into the record the persona would have here (tenure n + 1, disks
+ * that share nothing). A reason of reason.h, REASON_OK when the offer makes sense.
  */
-uint32_t arrival_parse(const Persona__Transfer__Persona *offer,
+uint32_t arrival_parse(Persona__Transfer__Persona *offer,
 	    uint64_t attempt, struct persona_record *rec);
 
 /*
- * Room, name and history. REASON_OK, or a reason with a sentence in
+ * Room for its memory and for stored_bytes of files, name and history. REASON_OK, or a reason with a sentence in
  * why[REASON_TEXT_MAX + 1] for both people.
  */
 uint32_t arrival_check(struct daemon *d, const struct persona_record *rec,
-	    char *why);
+	    uint64_t stored_bytes, char *why);
 
 /* Memory that could be given to a guest now, in bytes; 0 when unknown. */
 uint64_t memory_available(void);

@@ -25,11 +25,18 @@ send_accept(struct arrival *a)
 	Persona__Transfer__TransferMessage t =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__Accept accept = PERSONA__TRANSFER__ACCEPT__INIT;
-	int fd = guest_ram_fd(a->guest);
+	Persona__Transfer__Region regions[REGIONS_MAX], *list[REGIONS_MAX];
+	int fds[IPC_MAX_FDS];
+	size_t n = image_files_describe(&a->files, guest_ram_fd(a->guest),
+	    regions, list, fds);
 
+	accept.regions = list;
+	accept.n_regions = a->files.plan.n_regions;
 	t.kind_case = KIND(ACCEPT);
 	t.accept = &accept;
-	arrival_tell(a, &t, &fd, 1);
+	arrival_tell(a, &t, fds, n);
+	/* The worker and the machine hold what they need. */
+	image_files_close(&a->files);
 }
 
 static void
@@ -117,11 +124,46 @@ settle_release(struct arrival *a, struct persona *p)
 }
 
 static int
+make_files(struct arrival *a)
+{
+	struct persona_record *rec = &a->in.persona;
+	Persona__Spec__Spec *spec;
+	int r;
+
+	if ((r = spec_unpack(&rec->spec, &spec)) < 0)
+		return r;
+	r = image_files_make(&a->files, a->all->daemon, rec->id,
+	    a->in.attempt, rec->ram_bytes, spec);
+	persona__spec__spec__free_unpacked(spec, NULL);
+	return r;
+}
+
+/* The machine that waits is given the disks that are being filled. */
+static int
+start_waiting(struct arrival *a)
+{
+	struct daemon *d = a->all->daemon;
+	struct guest_files files;
+	char dir[INCOMING_DIR_MAX];
+	const char *why;
+	int r;
+
+	guest_files_init(&files);
+	image_incoming_dir(a->in.persona.id, a->in.attempt, dir);
+	r = guest_files_open_disks(&files, d, dir, &a->in.persona.spec, &why);
+	if (r == 0)
+		r = guest_start(&a->guest, d, &a->in.persona, &files,
+		    &waiting_events, a);
+	guest_files_close(&files);
+	return r;
+}
+
+static int
 prepare_place(struct arrival *a)
 {
 	struct daemon *d = a->all->daemon;
 	struct persona *p = persona_by_id(d, a->in.persona.id);
-	struct guest_files files;
+	int r;
 
 	if (p == NULL) {
 		if ((p = persona_new(d, &a->in.persona)) == NULL)
@@ -133,14 +175,14 @@ prepare_place(struct arrival *a)
 	p->hook = &a->hook;
 	a->report = report_new(d, a->in.persona.name, a->peer.name, false,
 	    a->in.attempt, a->in.persona.ram_bytes);
-	guest_files_init(&files);
-	return guest_start(&a->guest, d, &a->in.persona, &files,
-	    &waiting_events, a);
+	if ((r = make_files(a)) < 0)
+		return r;
+	return start_waiting(a);
 }
 
 void
 arrival_offered(struct arrival *a, uint64_t attempt,
-    const Persona__Transfer__Persona *offer)
+    Persona__Transfer__Persona *offer)
 {
 	char why[REASON_TEXT_MAX + 1] = "";
 	uint32_t reason;
@@ -157,7 +199,8 @@ arrival_offered(struct arrival *a, uint64_t attempt,
 	    a->in.persona.tenure > 0 ? a->in.persona.tenure - 1 : 0);
 	if (reason == REASON_OK) {
 		give_up_older(a);
-		reason = arrival_check(a->all->daemon, &a->in.persona, why);
+		reason = arrival_check(a->all->daemon, &a->in.persona,
+		    offer->has_stored_bytes ? offer->stored_bytes : 0, why);
 	}
 	if (reason != REASON_OK) {
 		send_refuse(a, reason, why[0] != '\0' ? why :
@@ -165,7 +208,11 @@ arrival_offered(struct arrival *a, uint64_t attempt,
 		return;
 	}
 	if ((r = prepare_place(a)) < 0) {
-		send_refuse(a, REASON_VMM_FAILED, strerror(-r));
-		arrival_happen(a, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
+		reason = r == -ENOSPC || r == -EDQUOT ? REASON_DISK_FULL :
+		    REASON_VMM_FAILED;
+		snprintf(why, sizeof(why), "a place for %s cannot be made "
+		    "there: %s", a->in.persona.name, strerror(-r));
+		send_refuse(a, reason, why);
+		arrival_happen(a, HANDOVER_CANCEL, reason, 0);
 	}
 }

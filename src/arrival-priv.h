@@ -14,6 +14,7 @@
 
 #include "arrival.h"
 #include "handover.h"
+#include "image-files.h"
 #include "persona.h"
 #include "syncproc.h"
 #include "transfer-id.h"
@@ -37,6 +38,7 @@ struct arrival {
 	struct handover		handover;
 	struct persona		*persona;	/* NULL: not accepted, or over */
 	struct guest		*guest;		/* until it is the persona's */
+	struct image_files	files;		/* being filled */
 	struct report		*report;
 	bool			offered;
 	int			state_fd;
@@ -88,6 +90,15 @@ void	arrival_happen(struct arrival *a, enum handover_event_kind kind,
  * with a reason. The first offer counts. `a` may be gone after it.
  */
 void	arrival_offered(struct arrival *a, uint64_t attempt,
-	    const Persona__Transfer__Persona *offer);
+	    Persona__Transfer__Persona *offer);
+
+/* --- arrival-restore.c ---------------------------------------------------- */
+
+/*
+ * The files of a persona that has become ours get their place: when it runs, or
+ * after the restart of a personad that did not get so far.
+ */
+void	arrival_settle_image(struct daemon *d,
+	    const struct persona_record *rec);
 
 #endif

@@ -11,6 +11,52 @@
 #include "guest.h"
 #include "log.h"
 
+/* --- files -------------------------------------------------------------------- */
+
+void
+arrival_settle_image(struct daemon *d, const struct persona_record *rec)
+{
+	int r;
+
+	if (rec->image_attempt == 0)
+		return;
+	r = image_incoming_publish(d, rec->id, rec->image_attempt);
+	if (r == 0)
+		r = registry_image_settled(d->registry, rec->id);
+	if (r < 0)
+		log_warn_r(r, "persona %s: its files have not got their place "
+		    "yet; the next start of personad tries again", rec->name);
+}
+
+/* Ours and not in place yet, or of an attempt that may still become ours. */
+static bool
+keep_incoming(void *arg, const char *id, uint64_t attempt)
+{
+	struct daemon *d = arg;
+	struct incoming_record in;
+	struct persona_record rec;
+
+	if (registry_persona_get(d->registry, id, &rec) == 0 &&
+	    rec.image_attempt == attempt)
+		return true;
+	return registry_incoming_get(d->registry, id, &in) == 0 &&
+	    in.attempt == attempt && !in.aborted;
+}
+
+void
+arrivals_settle_images(struct daemon *d)
+{
+	struct persona *p;
+
+	TAILQ_FOREACH(p, &d->personas, entry) {
+		arrival_settle_image(d, &p->rec);
+		persona_refresh(p);
+	}
+	image_incoming_sweep(d, keep_incoming, d);
+}
+
+/* --- waiting guests ----------------------------------------------------------- */
+
 static void
 restored_one(struct arrivals *all)
 {

@@ -36,6 +36,7 @@ arrival_free(struct arrival *a)
 	if (a->persona != NULL)
 		a->persona->hook = NULL;
 	syncproc_free(a->sync);
+	image_files_close(&a->files);
 	if (a->timer != NULL)
 		event_free(a->timer);
 	if (a->state_fd >= 0)
@@ -171,6 +172,7 @@ arrival_new(struct arrivals *all, struct arrival **ap)
 		return -ENOMEM;
 	a->all = all;
 	a->state_fd = -1;
+	image_files_init(&a->files);
 	a->hook.incoming = true;
 	a->hook.guest_ended = own_guest_ended;
 	TAILQ_INSERT_TAIL(&all->list, a, entry);

@@ -32,6 +32,12 @@ void	arrivals_restore(struct arrivals *a, void (*done)(struct daemon *d));
 /* The guest that waits for a persona on its way here; NULL: none is, or has one. */
 struct guest *arrival_guest(const struct persona *p);
 
+/*
+ * After a restart, before anything else: files that arrived with a persona get
+ * their place, those of arrivals that came to nothing are removed.
+ */
+void	arrivals_settle_images(struct daemon *d);
+
 /* A person calls it off. 0; -EALREADY when it is ours already; -ESRCH. */
 int	arrival_cancel(struct persona *p);
 

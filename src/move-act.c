@@ -37,6 +37,8 @@ describe_persona(struct move *m, Persona__Transfer__Persona *out)
 	out->has_state_version = true;
 	out->state_version = STATE_VERSION;
 	out->spec = m->spec;
+	out->has_stored_bytes = true;
+	out->stored_bytes = image_files_stored(&m->files);
 }
 
 void

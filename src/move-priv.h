@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "handover.h"
+#include "image-files.h"
 #include "move.h"
 #include "persona.h"
 #include "syncproc.h"
@@ -28,6 +29,7 @@ struct move {
 	struct peer_record	peer;
 	struct move_options	options;
 	Persona__Spec__Spec	*spec;		/* as it is offered */
+	struct image_files	files;		/* that go along */
 	struct handover		handover;
 	struct syncproc		*sync;
 	struct report		*report;

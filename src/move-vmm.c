@@ -161,41 +161,54 @@ read_only(int fd)
 	return ro < 0 ? -errno : ro;
 }
 
-static void
-attached(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
-    struct ipc_msg *msg)
+/* Every region, the socket to the vmm and the bitmap, all in one message. */
+static int
+send_memory(struct move *m)
 {
 	Persona__Transfer__TransferMessage t =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__SendMemory memory =
 	    PERSONA__TRANSFER__SEND_MEMORY__INIT;
+	Persona__Transfer__Region regions[REGIONS_MAX], *list[REGIONS_MAX];
+	int fds[IPC_MAX_FDS], ram = read_only(guest_ram_fd(m->persona->guest));
+	size_t n;
+
+	if (ram < 0)
+		return ram;
+	n = image_files_describe(&m->files, ram, regions, list, fds);
+	fds[n++] = m->transfer_fd;
+	fds[n++] = m->dirty_fd;
+	memory.regions = list;
+	memory.n_regions = m->files.plan.n_regions;
+	t.kind_case = KIND(SEND_MEMORY);
+	t.send_memory = &memory;
+	syncproc_send(m->sync, m->handover.attempt, &t, fds, n);
+	close(ram);
+	move_close_fd(&m->transfer_fd);
+	return 0;
+}
+
+static void
+attached(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
+    struct ipc_msg *msg)
+{
 	struct move *m = answered(arg);
-	int fds[3];
 
 	(void)reply;
 	(void)msg;
 	if (m == NULL || m->handover.state != HANDOVER_COPYING)
 		return;
-	if (r == 0 && (fds[0] = read_only(guest_ram_fd(
-	    m->persona->guest))) >= 0) {
-		fds[1] = m->transfer_fd;
-		fds[2] = m->dirty_fd;
-		t.kind_case = KIND(SEND_MEMORY);
-		t.send_memory = &memory;
-		syncproc_send(m->sync, m->handover.attempt, &t, fds, 3);
-		close(fds[0]);
-		move_close_fd(&m->transfer_fd);
+	if (r == 0 && send_memory(m) == 0)
 		return;
-	}
 	snprintf(m->why, sizeof(m->why), "%s", r < 0 ? why :
 	    "the guest's memory cannot be shared");
 	move_happen(m, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
 }
 
 static int
-make_dirty_bitmap(uint64_t ram_bytes, int *fdp)
+make_dirty_bitmap(uint64_t n_pages, int *fdp)
 {
-	uint64_t words = (ram_bytes / PAGE_BYTES + 63) / 64;
+	uint64_t words = (n_pages + 63) / 64;
 	int fd = memfd_create("persona-dirty", MFD_CLOEXEC |
 	    MFD_ALLOW_SEALING), r;
 
@@ -225,7 +238,7 @@ move_give_memory(struct move *m)
 	if (m->memory_given || q == NULL || v == NULL)
 		goto out;
 	m->memory_given = true;
-	if ((r = make_dirty_bitmap(m->persona->rec.ram_bytes,
+	if ((r = make_dirty_bitmap(m->files.plan.n_dirty,
 	    &m->dirty_fd)) < 0 || (r = ipc_pair(sv)) < 0)
 		goto out;
 	m->transfer_fd = sv[0];

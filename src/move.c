@@ -51,6 +51,7 @@ move_free(struct move *m)
 	move_close_fd(&m->transfer_fd);
 	move_close_fd(&m->dirty_fd);
 	move_close_fd(&m->state_fd);
+	image_files_close(&m->files);
 	if (m->spec != NULL)
 		persona__spec__spec__free_unpacked(m->spec, NULL);
 	free(m);
@@ -160,6 +161,24 @@ sync_gone(void *arg)
 
 /* --- the front door ------------------------------------------------------- */
 
+/* What goes along with memory: its disks, and its boot files if it has any here. */
+static int
+open_files(struct move *m, const struct persona *p)
+{
+	int r;
+
+	if ((r = spec_unpack(&p->rec.spec, &m->spec)) < 0)
+		return r;
+	if (!p->rec.has_boot)
+		spec_drop_boot(m->spec);
+	r = image_files_open(&m->files, p->daemon, p->rec.id,
+	    p->rec.ram_bytes, m->spec);
+	if (r < 0)
+		log_warn_r(r, "persona %s: its files cannot be opened",
+		    p->rec.name);
+	return r;
+}
+
 static int
 move_new(struct move **mp, struct persona *p, const struct peer_record *peer,
     const struct move_options *options)
@@ -174,11 +193,12 @@ move_new(struct move **mp, struct persona *p, const struct peer_record *peer,
 	m->peer = *peer;
 	m->options = *options;
 	m->transfer_fd = m->dirty_fd = m->state_fd = -1;
+	image_files_init(&m->files);
 	*mp = m;
 	m->timer = evtimer_new(p->daemon->base, timer_cb, m);
 	if (m->timer == NULL)
 		return -ENOMEM;
-	if ((r = spec_unpack(&p->rec.spec, &m->spec)) < 0)
+	if ((r = open_files(m, p)) < 0)
 		return r;
 	return transfer_id_new(m->transfer_id);
 }
@@ -196,7 +216,7 @@ move_start(struct persona *p, const struct peer_record *peer,
 	uint64_t attempt = 0;
 	int r;
 
-	*why = "an internal error";
+	*why = "its disks and boot files cannot be opened";
 	if ((r = move_new(&m, p, peer, options)) < 0)
 		goto fail;
 	if ((r = registry_attempt_new(p->daemon->registry, p->rec.id,

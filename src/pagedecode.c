@@ -12,10 +12,11 @@
 #include "bytes.h"
 #include "digest.h"
 #include "pagecodec.h"
-#include "region.h"
+#include "space.h"
 
 struct decoder {
-	struct region		*region;
+	struct space		*space;
+	uint64_t		n_pages;
 	struct digest_tree	*tree;
 	struct page_packer	*packer;
 	uint64_t		pages;
@@ -24,8 +25,7 @@ struct decoder {
 };
 
 int
-decoder_new(struct decoder **dp, struct region *region,
-    struct digest_tree *tree)
+decoder_new(struct decoder **dp, struct space *space, struct digest_tree *tree)
 {
 	struct decoder *d = calloc(1, sizeof(*d));
 
@@ -35,7 +35,8 @@ decoder_new(struct decoder **dp, struct region *region,
 		free(d);
 		return -ENOMEM;
 	}
-	d->region = region;
+	d->space = space;
+	d->n_pages = space_regions(space)->n_pages;
 	d->tree = tree;
 	*dp = d;
 	return 0;
@@ -61,74 +62,103 @@ write_pages(struct decoder *d, uint64_t pfn, const uint8_t *pages,
     uint64_t count)
 {
 	struct digest digest;
+	int r;
 
+	if ((r = space_write(d->space, pfn, pages, count)) < 0)
+		return r;
 	for (uint64_t i = 0; i < count; i++) {
 		digest_page(&digest, pages + i * PAGE_BYTES);
 		digest_tree_set(d->tree, pfn + i, &digest);
 	}
 	d->pages += count;
-	return region_write(d->region, pfn, pages, count);
+	return 0;
 }
 
-/* `count` pages from pfn on lie within the region. */
-static bool
-range_ok(const struct decoder *d, uint64_t pfn, uint64_t count)
+/* How many pages from pfn on, of `max`, are something else than zero. */
+static uint32_t
+filled_run(const struct decoder *d, uint64_t pfn, uint32_t max)
 {
-	return pfn < d->region->n_pages && count <= d->region->n_pages - pfn;
+	uint32_t n = 0;
+
+	while (n < max && !digest_equal(digest_tree_get(d->tree, pfn + n),
+	    digest_tree_zero(d->tree)))
+		n++;
+	return n;
+}
+
+static int
+clear_pages(struct decoder *d, uint64_t pfn, uint32_t count)
+{
+	int r = space_zero(d->space, pfn, count);
+
+	for (uint32_t i = 0; i < count && r == 0; i++)
+		digest_tree_set(d->tree, pfn + i, digest_tree_zero(d->tree));
+	d->pages += count;
+	return r;
 }
 
 static int
 apply_zero(struct decoder *d, struct bytes_in *in)
 {
 	uint32_t pfn = bytes_take_varint(in), count = bytes_take_varint(in);
-	const struct digest *zero = digest_tree_zero(d->tree);
+	int r = 0;
 
 	/* A page is named once a payload; more is only there to keep us busy. */
-	if (in->bad || !range_ok(d, pfn, count) || count > d->zeroes_left)
+	if (in->bad || !space_has(d->space, pfn, count) ||
+	    count > d->zeroes_left)
 		return -EPROTO;
 	d->zeroes_left -= count;
-	for (uint32_t i = 0; i < count; i++) {
-		/* Never written is zero already, and stays a hole. */
-		if (digest_equal(digest_tree_get(d->tree, pfn + i), zero))
-			continue;
-		memset(region_page(d->region, pfn + i), 0, PAGE_BYTES);
-		digest_tree_set(d->tree, pfn + i, zero);
-		d->pages++;
+	for (uint32_t i = 0; i < count && r == 0;) {
+		uint32_t n = filled_run(d, pfn + i, count - i);
+
+		/* What was never written is zero already, and stays a hole. */
+		if (n > 0)
+			r = clear_pages(d, pfn + i, n);
+		i += n > 0 ? n : 1;
 	}
-	return 0;
+	return r;
 }
 
 static int
 apply_known(struct decoder *d, struct bytes_in *in)
 {
 	uint32_t pfn = bytes_take_varint(in), source = bytes_take_varint(in);
+	const uint8_t *page;
+	int r;
 
-	if (in->bad || !range_ok(d, pfn, 1) || !range_ok(d, source, 1) ||
-	    pfn == source)
+	if (in->bad || !space_has(d->space, pfn, 1) ||
+	    !space_has(d->space, source, 1) || pfn == source)
 		return -EPROTO;
+	if ((r = space_page(d->space, source, &page)) < 0)
+		return r;
+	memcpy(d->scratch, page, PAGE_BYTES);
+	if ((r = space_write(d->space, pfn, d->scratch, 1)) < 0)
+		return r;
 	digest_tree_set(d->tree, pfn, digest_tree_get(d->tree, source));
 	d->pages++;
-	return region_write(d->region, pfn, region_page(d->region, source), 1);
+	return 0;
 }
 
 static int
 apply_delta(struct decoder *d, struct bytes_in *in)
 {
 	uint32_t pfn = bytes_take_varint(in), len;
-	const uint8_t *base = bytes_take(in, PAGE_BASE_BYTES), *body;
+	const uint8_t *base = bytes_take(in, PAGE_BASE_BYTES), *body, *page;
 	int r;
 
 	len = bytes_take_varint(in);
 	body = bytes_take(in, len);
-	if (in->bad || !range_ok(d, pfn, 1) || len > PAGE_BYTES)
+	if (in->bad || !space_has(d->space, pfn, 1) || len > PAGE_BYTES)
 		return -EPROTO;
 	if (memcmp(digest_tree_get(d->tree, pfn)->b, base,
 	    PAGE_BASE_BYTES) != 0)
 		return -EBADMSG;
-	memcpy(d->scratch, region_page(d->region, pfn), PAGE_BYTES);
-	if ((r = page_delta_apply(d->scratch, body, len)) == 0)
-		r = write_pages(d, pfn, d->scratch, 1);
-	return r;
+	if ((r = space_page(d->space, pfn, &page)) < 0)
+		return r;
+	memcpy(d->scratch, page, PAGE_BYTES);
+	if ((r = page_delta_apply(d->scratch, body, len)) < 0)
+		return r;
+	return write_pages(d, pfn, d->scratch, 1);
 }
 
 /* Unpacked pages to their places, neighbours together. */
@@ -139,7 +169,8 @@ write_batch(struct decoder *d, const uint32_t *pfns, uint32_t count)
 	int r = 0;
 
 	for (uint32_t i = 0; i < count && r == 0; i += n) {
-		for (n = 1; i + n < count && pfns[i + n] == pfns[i] + n; n++)
+		for (n = 1; i + n < count && pfns[i + n] == pfns[i] + n &&
+		    space_has(d->space, pfns[i], n + 1); n++)
 			;
 		r = write_pages(d, pfns[i], d->scratch + i * (size_t)PAGE_BYTES,
 		    n);
@@ -160,7 +191,7 @@ apply_packed(struct decoder *d, enum page_form form, struct bytes_in *in)
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t pfn = next + bytes_take_varint(in);
 
-		if (in->bad || !range_ok(d, pfn, 1))
+		if (in->bad || !space_has(d->space, pfn, 1))
 			return -EPROTO;
 		pfns[i] = (uint32_t)pfn;
 		next = pfn + 1;
@@ -190,8 +221,8 @@ apply_raw(struct decoder *d, struct bytes_in *in)
 	uint32_t pfn = bytes_take_varint(in), count = bytes_take_varint(in);
 	const uint8_t *pages;
 
-	if (in->bad || !range_ok(d, pfn, count) || (pages = bytes_take(in,
-	    (size_t)count * PAGE_BYTES)) == NULL)
+	if (in->bad || !space_has(d->space, pfn, count) ||
+	    (pages = bytes_take(in, (size_t)count * PAGE_BYTES)) == NULL)
 		return -EPROTO;
 	return write_pages(d, pfn, pages, count);
 }
@@ -210,7 +241,7 @@ decoder_apply(struct decoder *d, const uint8_t *payload, size_t len)
 	struct bytes_in in = { .at = payload, .end = payload + len };
 	int r = 0;
 
-	d->zeroes_left = d->region->n_pages;
+	d->zeroes_left = d->n_pages;
 	while (r == 0 && bytes_left(&in) > 0) {
 		uint8_t form = bytes_take8(&in);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The receiver's half of the page forms (pagecodec.h): applies the payload of a
- * PAGES frame to memory and says what it now is. Everything in a payload is a
+ * PAGES frame to a space and says what it now is. Everything in a payload is a
  * peer's claim. Knows no stream and no guest.
  */
 #ifndef PAGEDECODE_H
@@ -12,19 +12,20 @@
 
 struct decoder;
 struct digest_tree;
-struct region;
+struct space;
 
 /*
- * For memory that is all zero, with a tree that says so; both stay the
- * caller's and outlive this. 0 or -ENOMEM.
+ * For a space that is all zero and may be written, with a tree that says so; both
+ * stay the caller's and outlive this. 0 or -ENOMEM.
  */
-int	decoder_new(struct decoder **dp, struct region *region,
+int	decoder_new(struct decoder **dp, struct space *space,
 	    struct digest_tree *tree);
 void	decoder_free(struct decoder *d);
 
 /*
- * Apply one payload: region and tree follow. 0; -EPROTO when it says something
- * impossible; -EBADMSG when a delta's base is not what we have.
+ * Apply one payload: space and tree follow. 0; -EPROTO when it says something
+ * impossible; -EBADMSG when a delta's base is not what we have; or what writing
+ * to the space failed with (-ENOSPC).
  */
 int	decoder_apply(struct decoder *d, const uint8_t *payload, size_t len);
 

@@ -27,6 +27,8 @@
 #define SMALL_FULL	(SMALL_MAX - PAGE_DELTA_MAX - 32)
 #define BATCH_HEAD_MAX	((PAGE_BATCH_MAX + 3) * (size_t)VARINT32_MAX)
 #define INDEX_PROBES	8u
+/* Enough for RAM_MAX_BYTES of pages; a large disk has more and loses a few. */
+#define INDEX_SLOTS_MAX	((uint64_t)2 * RAM_MAX_PAGES)
 
 struct encoder {
 	struct digest_tree	*tree;
@@ -65,7 +67,7 @@ encoder_new(struct encoder **ep, struct digest_tree *tree, uint64_t n_pages,
 
 	if (e == NULL)
 		return r;
-	while (slots < 2 * n_pages)
+	while (slots < 2 * n_pages && slots < INDEX_SLOTS_MAX)
 		slots *= 2;
 	e->tree = tree;
 	e->n_pages = n_pages;
@@ -396,13 +398,10 @@ encoder_expect(struct encoder *e, uint64_t pfn)
 	shadow_expect(e->shadow, pfn);
 }
 
-int
-encoder_add_zero(struct encoder *e, uint64_t pfn)
+void
+encoder_empty(struct encoder *e, uint64_t n_pages)
 {
-	if (payload_full(e))
-		return -EAGAIN;
-	add_zero(e, pfn);
-	return 0;
+	e->savings.zero_pages += n_pages;
 }
 
 int

@@ -47,8 +47,8 @@ int	encoder_add(struct encoder *e, uint64_t pfn, const uint8_t *page);
 /* This page has changed and will be added: its last bytes are worth keeping. */
 void	encoder_expect(struct encoder *e, uint64_t pfn);
 
-/* The page is known to be zero without looking. As encoder_add. */
-int	encoder_add_zero(struct encoder *e, uint64_t pfn);
+/* So many pages are known to be zero here and there; for the figures. */
+void	encoder_empty(struct encoder *e, uint64_t n_pages);
 
 /*
  * The payload of one PAGES frame, or length 0 when there is nothing. With `all`

@@ -43,14 +43,6 @@ word_mask(const struct pageset *s, uint64_t w)
 	    ((uint64_t)1 << rest) - 1 : UINT64_MAX;
 }
 
-void
-pageset_fill(struct pageset *s)
-{
-	for (uint64_t w = 0; w < s->n_words; w++)
-		s->words[w] = word_mask(s, w);
-	s->count = s->n_pages;
-}
-
 bool
 pageset_test(const struct pageset *s, uint64_t pfn)
 {
@@ -85,6 +77,40 @@ pageset_next(const struct pageset *s, uint64_t from)
 		bits = s->words[w];
 	}
 	return w * WORD_BITS + (uint64_t)__builtin_ctzll(bits);
+}
+
+uint64_t
+pageset_count(const struct pageset *s, uint64_t end)
+{
+	uint64_t n = 0, w;
+
+	for (w = 0; (w + 1) * WORD_BITS <= end; w++)
+		n += (uint64_t)__builtin_popcountll(s->words[w]);
+	if (end % WORD_BITS != 0)
+		n += (uint64_t)__builtin_popcountll(s->words[w] &
+		    (((uint64_t)1 << end % WORD_BITS) - 1));
+	return n;
+}
+
+uint64_t
+pageset_skip(const struct pageset *s, uint64_t from, uint64_t skip)
+{
+	uint64_t first = UINT64_MAX << from % WORD_BITS;
+
+	for (uint64_t w = from / WORD_BITS; w < s->n_words; w++) {
+		uint64_t bits = s->words[w] & first;
+		uint64_t here = (uint64_t)__builtin_popcountll(bits);
+
+		first = UINT64_MAX;
+		if (skip >= here) {
+			skip -= here;
+			continue;
+		}
+		while (skip-- > 0)
+			bits &= bits - 1;
+		return w * WORD_BITS + (uint64_t)__builtin_ctzll(bits);
+	}
+	return s->n_pages;
 }
 
 void

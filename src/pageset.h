@@ -21,7 +21,6 @@ struct pageset {
 int	pageset_init(struct pageset *s, uint64_t n_pages);
 void	pageset_fini(struct pageset *s);
 
-void	pageset_fill(struct pageset *s);
 bool	pageset_test(const struct pageset *s, uint64_t pfn);
 /* Setting or clearing twice is fine. */
 void	pageset_set(struct pageset *s, uint64_t pfn);
@@ -29,6 +28,12 @@ void	pageset_clear(struct pageset *s, uint64_t pfn);
 
 /* The first page at or after `from`, n_pages when there is none. */
 uint64_t pageset_next(const struct pageset *s, uint64_t from);
+
+/* Members below `end`. */
+uint64_t pageset_count(const struct pageset *s, uint64_t end);
+
+/* As pageset_next, passing over `skip` members. */
+uint64_t pageset_skip(const struct pageset *s, uint64_t from, uint64_t skip);
 
 /* Exchange the contents of two sets of one size. */
 void	pageset_swap(struct pageset *a, struct pageset *b);

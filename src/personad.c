@@ -280,6 +280,7 @@ open_rooms(struct daemon *d)
 	if ((r = personas_load(d)) < 0)
 		fatal("the personas cannot be read: %s", strerror(-r));
 	image_sweep(d);
+	arrivals_settle_images(d);
 }
 
 static void

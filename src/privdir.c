@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -105,4 +106,22 @@ privdir_sync(const char *path)
 		r = -errno;
 	close(fd);
 	return r;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path) < 0 ? -errno : 0;
+}
+
+int
+privdir_remove(const char *path)
+{
+	int r = nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+
+	/* What it met by itself stands in errno, what we met is the result. */
+	return r == -1 ? -errno : r;
 }

@@ -27,4 +27,10 @@ int	privdir_write(const char *dir, const char *name, const char *text,
  */
 int	privdir_sync(const char *path);
 
+/*
+ * Remove a directory of ours with all that is in it, following no symbolic link.
+ * 0, -ENOENT, or -errno with part of it left.
+ */
+int	privdir_remove(const char *path);
+
 #endif

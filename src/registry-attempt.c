@@ -177,24 +177,50 @@ registry_target_prepared(struct registry *r, const struct incoming_record *in)
 	return sql_end(r, n);
 }
 
+/* What of a persona lies in files, by what it is made of. */
+static int
+count_files(struct registry *r, const char *id, bool *boot, bool *any)
+{
+	struct incoming_record in;
+	Persona__Spec__Spec *spec;
+	int n;
+
+	if ((n = registry_incoming_get(r, id, &in)) < 0)
+		return n == -ENOENT ? -ESTALE : n;
+	if ((n = spec_unpack(&in.persona.spec, &spec)) < 0)
+		return n;
+	*boot = spec->kernel != NULL;
+	*any = *boot || spec->n_disks > 0;
+	persona__spec__spec__free_unpacked(spec, NULL);
+	return 0;
+}
+
 int
 registry_target_owner(struct registry *r, const char *id, uint64_t attempt)
 {
+	bool boot = false, any = false;
 	int n;
 
 	if ((n = sql_begin(r)) < 0)
 		return n;
-	/* A persona that comes back keeps its boot files and date of birth. */
+	if ((n = count_files(r, id, &boot, &any)) < 0)
+		return sql_end(r, n);
+	/* A persona that comes back keeps its date of birth, and what came along
+	 * with it takes the place of the files that it left here. */
 	n = sql_one(sql_run(r, "INSERT INTO persona SELECT persona_id, name, "
-	    "ram_bytes, vcpus, cpu_baseline, cmdline, 0, tenure, 'owner', 1, "
-	    "0, '', '', '', unixepoch(), 0, spec FROM incoming "
-	    "WHERE persona_id = ? AND attempt = ? AND state = 'prepared' "
+	    "ram_bytes, vcpus, cpu_baseline, cmdline, ?3, tenure, 'owner', 1, "
+	    "0, '', '', '', unixepoch(), 0, spec, ?4 FROM incoming "
+	    "WHERE persona_id = ?1 AND attempt = ?2 AND state = 'prepared' "
 	    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
 	    "cmdline = excluded.cmdline, spec = excluded.spec, "
+	    "has_boot = CASE excluded.image_attempt WHEN 0 THEN has_boot "
+	    "ELSE excluded.has_boot END, "
+	    "image_attempt = excluded.image_attempt, "
 	    "tenure = excluded.tenure, "
 	    "holding = 'owner', running = 1, crashed = 0, last_end = '', "
 	    "peer = '', peer_name = '' WHERE holding <> 'owner' "
-	    "AND excluded.tenure > tenure", "ti", id, attempt), -ESTALE);
+	    "AND excluded.tenure > tenure", "tiii", id, attempt,
+	    (uint64_t)boot, any ? attempt : 0), -ESTALE);
 	if (n == 0)
 		n = sql_one(sql_run(r, "DELETE FROM incoming "
 		    "WHERE persona_id = ?", "t", id), -ESTALE);

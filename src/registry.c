@@ -15,7 +15,7 @@
 #include "log.h"
 #include "registry-sql.h"
 
-#define SCHEMA_VERSION	2
+#define SCHEMA_VERSION	3
 
 static const char schema[] =
     "CREATE TABLE persona ("
@@ -75,6 +75,11 @@ static const char schema_2[] =
     "ALTER TABLE persona ADD COLUMN spec BLOB NOT NULL DEFAULT x'';"
     "ALTER TABLE incoming ADD COLUMN spec BLOB NOT NULL DEFAULT x'';"
     "PRAGMA user_version = 2;";
+
+/* Files that arrive with a persona came third. */
+static const char schema_3[] =
+    "ALTER TABLE persona ADD COLUMN image_attempt INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 3;";
 
 /* The last call's failure as -errno, 0 when it did not fail. */
 static int
@@ -257,8 +262,10 @@ make_schema(struct registry *r, int version)
 		return n;
 	if (version < 1)
 		n = exec(r, schema);
-	if (n == 0)
+	if (n == 0 && version < 2)
 		n = exec(r, schema_2);
+	if (n == 0)
+		n = exec(r, schema_3);
 	return sql_end(r, n);
 }
 
@@ -325,7 +332,7 @@ registry_limit_pages(struct registry *r, unsigned int pages)
 
 #define PERSONA_COLUMNS "id, name, ram_bytes, vcpus, cpu_baseline, cmdline, " \
     "has_boot, tenure, holding, running, crashed, last_end, peer, " \
-    "peer_name, created_unix_s, last_attempt, spec"
+    "peer_name, created_unix_s, last_attempt, spec, image_attempt"
 
 static enum holding
 holding_parse(const char *word)
@@ -360,6 +367,7 @@ read_persona(sqlite3_stmt *st, void *arg)
 	p->created_unix_s = sql_u64(st, 14);
 	p->last_attempt = sql_u64(st, 15);
 	p->spec.len = sql_blob(st, 16, p->spec.bytes, sizeof(p->spec.bytes));
+	p->image_attempt = sql_u64(st, 17);
 }
 
 int
@@ -367,7 +375,7 @@ registry_persona_add(struct registry *r, const struct persona_record *p)
 {
 	/* A name that a PREPARED arrival will need is taken, too. */
 	return sql_one(sql_run(r, "INSERT INTO persona SELECT ?1, ?2, ?3, ?4, "
-	    "?5, ?6, ?7, ?8, 'owner', 0, 0, '', '', '', ?9, 0, ?10 "
+	    "?5, ?6, ?7, ?8, 'owner', 0, 0, '', '', '', ?9, 0, ?10, 0 "
 	    "WHERE NOT EXISTS (SELECT 1 FROM incoming WHERE name = ?2 "
 	    "AND state = 'prepared')", "ttiittiiib", p->id, p->name,
 	    p->ram_bytes, (uint64_t)p->vcpus, p->cpu_baseline, p->cmdline,
@@ -407,6 +415,13 @@ registry_persona_each(struct registry *r, persona_each_fn *fn, void *arg)
 	    "ORDER BY name", NULL, walk_persona, &w);
 
 	return n < 0 ? n : 0;
+}
+
+int
+registry_image_settled(struct registry *r, const char *id)
+{
+	return sql_one(sql_run(r, "UPDATE persona SET image_attempt = 0 "
+	    "WHERE id = ?", "t", id), -ENOENT);
 }
 
 int

@@ -48,6 +48,8 @@ struct persona_record {
 	uint64_t	created_unix_s;
 	uint64_t	last_attempt;	/* the highest number given out here */
 	struct packed_spec spec;	/* disks, network, limits, policy */
+	/* Its files lie in images/incoming-<id>-<this>; 0: in images/<id>. */
+	uint64_t	image_attempt;
 };
 
 /* A source's attempt that has got as far as the stop. */
@@ -105,6 +107,9 @@ int	registry_persona_each(struct registry *r, persona_each_fn *fn,
 
 /* Forget it. -ENOENT; -EBUSY while an attempt is recorded for it. */
 int	registry_persona_delete(struct registry *r, const char *id);
+
+/* What arrived with it lies in images/<id> now. */
+int	registry_image_settled(struct registry *r, const char *id);
 
 /* It is made of this from now on. -EPERM unless we own it. */
 int	registry_persona_set_spec(struct registry *r, const char *id,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Passes over guest memory, cold pages before hot ones. Knows no peer and no
+ * Passes over a persona's pages, cold ones before hot ones. Knows no peer and no
  * time.
  */
 #include "rounds.h"
@@ -8,10 +8,11 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pagecodec.h"
 #include "pageset.h"
-#include "region.h"
+#include "space.h"
 
 #define SHADOW_MIN	((uint64_t)32 << 20)
 #define SHADOW_MAX	((uint64_t)512 << 20)
@@ -21,8 +22,10 @@
 #define COST_PAGES_MIN	32u
 
 struct rounds {
-	struct region		*region;
+	struct space		*space;
+	uint64_t		n_pages, ram_pages;
 	uint64_t		*dirty;
+	uint64_t		dirty_words;
 	struct digest_tree	*tree;
 	struct encoder		*encoder;
 	struct pageset		todo;	/* of this round */
@@ -30,28 +33,49 @@ struct rounds {
 	struct pageheat		heat;
 	uint32_t		number;
 	uint32_t		harvests;
-	bool			hot_pass;	/* cold ones are through */
+	unsigned int		pass;		/* enum pass */
+	uint64_t		cursor, pass_end;
 	bool			flushed;	/* the last payload is out */
-	uint64_t		cursor;
+	uint64_t		all_pages;	/* of the first round */
 	uint64_t		round_pages, round_bytes;
 	uint64_t		cost;		/* of an earlier round, x 256 */
 };
 
+/*
+ * The order of a round: what hardly changes first, and files before memory, whose
+ * pages are often copies of theirs.
+ */
+enum pass { COLD_FILES, COLD_RAM, HOT_FILES, HOT_RAM, N_PASSES };
+
+static void
+begin_pass(struct rounds *r, enum pass pass)
+{
+	const bool files = pass == COLD_FILES || pass == HOT_FILES;
+
+	r->pass = pass;
+	r->cursor = files ? r->ram_pages : 0;
+	r->pass_end = files ? r->n_pages : r->ram_pages;
+}
+
 int
-rounds_new(struct rounds **rp, struct region *region, uint64_t *dirty,
+rounds_new(struct rounds **rp, struct space *space, uint64_t *dirty,
     uint64_t shadow_bytes)
 {
+	const struct space_plan *plan = space_regions(space);
 	struct rounds *r = calloc(1, sizeof(*r));
-	uint64_t n = region->n_pages;
+	uint64_t n = plan->n_pages;
 	int e;
 
 	if (r == NULL)
 		return -ENOMEM;
-	r->region = region;
+	r->space = space;
+	r->n_pages = n;
+	r->ram_pages = plan->regions[0].n_pages;
 	r->dirty = dirty;
+	r->dirty_words = (plan->n_dirty + 63) / 64;
 	r->number = 1;
 	if (shadow_bytes == 0) {
-		shadow_bytes = n * PAGE_BYTES / 4;
+		shadow_bytes = r->ram_pages * PAGE_BYTES / 4;
 		if (shadow_bytes < SHADOW_MIN)
 			shadow_bytes = SHADOW_MIN;
 		if (shadow_bytes > SHADOW_MAX)
@@ -65,7 +89,7 @@ rounds_new(struct rounds **rp, struct region *region, uint64_t *dirty,
 		rounds_free(r);
 		return e;
 	}
-	pageset_fill(&r->todo);
+	begin_pass(r, COLD_FILES);
 	*rp = r;
 	return 0;
 }
@@ -83,11 +107,39 @@ rounds_free(struct rounds *r)
 	free(r);
 }
 
+void
+rounds_survey(struct rounds *r)
+{
+	uint64_t first, end = 0;
+
+	while (space_data(r->space, end, &first, &end))
+		for (uint64_t pfn = first; pfn < end; pfn++)
+			pageset_set(&r->todo, pfn);
+	r->all_pages = r->todo.count;
+	encoder_empty(r->encoder, r->ram_pages -
+	    pageset_count(&r->todo, r->ram_pages));
+}
+
+/* What does not exist cannot have been written, whatever the bitmap says. */
+static void
+drop_gaps(struct rounds *r)
+{
+	const struct space_plan *plan = space_regions(r->space);
+
+	for (size_t i = 1; i < plan->n_regions; i++) {
+		const struct space_region *last = &plan->regions[i - 1];
+
+		for (uint64_t pfn = last->first + last->n_pages;
+		    pfn < plan->regions[i].first; pfn++)
+			pageset_clear(&r->next, pfn);
+	}
+}
+
 /* What the bitmap names now will be sent, if it has been before, as a delta. */
 static void
 expect_changes(struct rounds *r)
 {
-	for (uint64_t w = 0; w < r->todo.n_words; w++) {
+	for (uint64_t w = 0; w < r->dirty_words; w++) {
 		uint64_t bits = __atomic_load_n(&r->dirty[w], __ATOMIC_RELAXED);
 
 		for (bits = le64toh(bits); bits != 0; bits &= bits - 1)
@@ -101,10 +153,12 @@ rounds_harvested(struct rounds *r)
 {
 	uint64_t n;
 
-	/* A page written since may no longer be the hole it was. */
-	region_forget_holes(r->region);
+	/* What was read of a file is older than what the bitmap says. */
+	space_changed(r->space);
 	expect_changes(r);
-	n = pageset_absorb(r->dirty, r->todo.n_words, &r->heat, &r->todo, &r->next);
+	n = pageset_absorb(r->dirty, r->dirty_words, &r->heat, &r->todo,
+	    &r->next);
+	drop_gaps(r);
 	if (++r->harvests % AGE_EVERY == 0)
 		pageheat_age(&r->heat);
 	return n;
@@ -117,43 +171,38 @@ rounds_begin(struct rounds *r)
 	pageset_swap(&r->todo, &r->next);
 	r->number++;
 	r->heat.hot = PAGEHEAT_HOT;
-	r->hot_pass = false;
 	r->flushed = false;
-	r->cursor = 0;
+	begin_pass(r, COLD_FILES);
 	r->round_pages = 0;
 	r->round_bytes = 0;
 }
 
-/* The next page of this round, cold ones first; n_pages when there is none. */
+/* The next page of this round; n_pages when there is none. */
 static uint64_t
 next_page(struct rounds *r)
 {
-	const uint64_t n = r->region->n_pages;
-
-	for (;;) {
+	while (r->todo.count > 0 && r->pass < N_PASSES) {
 		uint64_t pfn = pageset_next(&r->todo, r->cursor);
 
-		if (pfn < n) {
-			r->cursor = pfn;
-			if (r->hot_pass || !pageheat_is_hot(&r->heat, pfn))
-				return pfn;
-			r->cursor++;
-		} else if (!r->hot_pass && r->todo.count > 0) {
-			r->hot_pass = true;
-			r->cursor = 0;
-		} else {
-			return n;
+		if (pfn >= r->pass_end) {
+			begin_pass(r, r->pass + 1);
+			continue;
 		}
+		r->cursor = pfn;
+		if (r->pass >= HOT_FILES || !pageheat_is_hot(&r->heat, pfn))
+			return pfn;
+		r->cursor++;
 	}
+	return r->n_pages;
 }
 
 static int
 encode_page(struct rounds *r, uint64_t pfn)
 {
-	/* What was dirtied was written, so later rounds hold no hole. */
-	if (r->number == 1 && region_is_hole(r->region, pfn))
-		return encoder_add_zero(r->encoder, pfn);
-	return encoder_add(r->encoder, pfn, region_page(r->region, pfn));
+	const uint8_t *page;
+	int e = space_page(r->space, pfn, &page);
+
+	return e < 0 ? e : encoder_add(r->encoder, pfn, page);
 }
 
 static size_t
@@ -165,22 +214,32 @@ take(struct rounds *r, bool all, const uint8_t **payload)
 	return len;
 }
 
-size_t
-rounds_payload(struct rounds *r, uint64_t max_pages, const uint8_t **payload)
+int
+rounds_payload(struct rounds *r, uint64_t max_pages, const uint8_t **payload,
+    size_t *len)
 {
+	*len = 0;
 	for (uint64_t i = 0; i < max_pages; i++) {
 		uint64_t pfn = next_page(r);
+		int e;
 
-		if (pfn == r->region->n_pages) {
+		if (pfn == r->n_pages) {
 			r->flushed = true;
-			return take(r, true, payload);
+			*len = take(r, true, payload);
+			return 0;
 		}
-		if (encode_page(r, pfn) < 0)
-			return take(r, false, payload);
+		if ((e = encode_page(r, pfn)) == -EAGAIN) {
+			*len = take(r, false, payload);
+			return 0;
+		}
+		if (e < 0)
+			return e;
 		pageset_clear(&r->todo, pfn);
 		r->round_pages++;
-		if (encoder_ready(r->encoder))
-			return take(r, false, payload);
+		if (encoder_ready(r->encoder)) {
+			*len = take(r, false, payload);
+			return 0;
+		}
 	}
 	return 0;
 }
@@ -216,6 +275,12 @@ rounds_number(const struct rounds *r)
 }
 
 uint64_t
+rounds_pages_all(const struct rounds *r)
+{
+	return r->all_pages;
+}
+
+uint64_t
 rounds_pages_left(const struct rounds *r)
 {
 	return r->todo.count;
@@ -242,37 +307,45 @@ rounds_savings(const struct rounds *r)
 	return encoder_savings(r->encoder);
 }
 
+/* What a page would take if it were sent now, roughly. */
+static size_t
+guess_page(struct rounds *r, struct page_packer *packer, uint64_t pfn,
+    uint8_t *out)
+{
+	uint8_t copy[PAGE_BYTES];
+	const uint8_t *page;
+	size_t len;
+
+	if (space_page(r->space, pfn, &page) < 0)
+		return PAGE_BYTES;
+	memcpy(copy, page, PAGE_BYTES);
+	if (page_is_zero(copy))
+		return 0;
+	len = page_pack(packer, PAGE_EFFORT_FAST, copy, 1, out,
+	    page_pack_bound(1));
+	return len > 0 ? len : PAGE_BYTES;
+}
+
 uint64_t
 rounds_guess_bytes(struct rounds *r)
 {
-	uint64_t n = r->region->n_pages, step = n / GUESS_PAGES, sum = 0;
-	uint8_t page[PAGE_BYTES];
-	struct page_packer *packer;
-	uint8_t *out;
+	uint64_t step = r->todo.count / GUESS_PAGES + 1, sum = 0, n = 0;
+	uint64_t pfn = 0, seen = 0;
+	struct page_packer *packer = NULL;
+	uint8_t *out = malloc(page_pack_bound(1));
 
-	if (step == 0)
-		step = 1;
-	if (page_packer_new(&packer) < 0)
-		return n * PAGE_BYTES;
-	if ((out = malloc(page_pack_bound(1))) == NULL) {
-		page_packer_free(packer);
-		return n * PAGE_BYTES;
+	if (out == NULL || page_packer_new(&packer) < 0) {
+		free(out);
+		return r->todo.count * PAGE_BYTES;
 	}
-	for (uint64_t first = 0, i = 1; first + step <= n; first += step, i++) {
+	for (; (n + 1) * step <= r->todo.count; n++) {
 		/* Anywhere in its stretch: content comes in patterns of its own. */
-		uint64_t pfn = first + i * 2654435761u % step;
-		size_t len;
+		uint64_t nth = n * step + (n + 1) * 2654435761u % step;
 
-		if (region_is_hole(r->region, pfn))
-			continue;
-		memcpy(page, region_page(r->region, pfn), PAGE_BYTES);
-		if (page_is_zero(page))
-			continue;
-		len = page_pack(packer, PAGE_EFFORT_FAST, page, 1, out,
-		    page_pack_bound(1));
-		sum += step * (len > 0 ? len : PAGE_BYTES);
+		pfn = pageset_skip(&r->todo, pfn, nth - seen);
+		sum += step * guess_page(r, packer, pfn++, out);
+		seen = nth + 1;
 	}
-	region_forget_holes(r->region);
 	free(out);
 	page_packer_free(packer);
 	return sum;

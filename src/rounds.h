@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The source's passes over guest memory: what is left of this round, what the
+ * The source's passes over a persona's pages: what is left of this round, what the
  * next will hold, and the pages of it made into payloads. Knows no peer, no
  * message, no time; it is told when dirty pages were harvested.
  */
@@ -14,18 +14,24 @@
 #include "digest.h"
 #include "pageencode.h"
 
-struct region;
 struct rounds;
+struct space;
 
 /*
- * Before the first round: every page is to be sent. `dirty` is the bitmap that
- * harvests fill, one bit a page in whole uint64 words; it and the region are the
- * caller's and outlive this. shadow_bytes 0: a quarter of memory, within
- * bounds. 0 or -errno.
+ * Before the first round. `dirty` is the bitmap that harvests fill, one bit a page
+ * in whole uint64 words up to the plan's n_dirty; it and the space are the caller's
+ * and outlive this. shadow_bytes 0: a quarter of memory, within bounds. 0 or
+ * -errno.
  */
-int	rounds_new(struct rounds **rp, struct region *region, uint64_t *dirty,
+int	rounds_new(struct rounds **rp, struct space *space, uint64_t *dirty,
 	    uint64_t shadow_bytes);
 void	rounds_free(struct rounds *r);
+
+/*
+ * The first round holds every page that may be something else than zero: once,
+ * when what is written from here on will be harvested, and not before.
+ */
+void	rounds_survey(struct rounds *r);
 
 /* A harvest has filled the bitmap: take it in. Returns the pages it named. */
 uint64_t rounds_harvested(struct rounds *r);
@@ -35,11 +41,11 @@ void	rounds_begin(struct rounds *r);
 
 /*
  * Encode pages of this round until a payload is worth sending, the round is
- * finished, or max_pages were looked at. The payload's length, which may be 0;
- * valid until the next call.
+ * finished, or max_pages were looked at. *len may be 0; *payload is valid until the
+ * next call. 0, or -errno when a page cannot be read.
  */
-size_t	rounds_payload(struct rounds *r, uint64_t max_pages,
-	    const uint8_t **payload);
+int	rounds_payload(struct rounds *r, uint64_t max_pages,
+	    const uint8_t **payload, size_t *len);
 
 /* Nothing of this round is left, and its last payload has been given out. */
 bool	rounds_finished(const struct rounds *r);
@@ -52,13 +58,14 @@ void	rounds_root(struct rounds *r, const struct digest *state,
 	    struct digest *root);
 
 uint32_t rounds_number(const struct rounds *r);
+uint64_t rounds_pages_all(const struct rounds *r);	/* of the first round */
 uint64_t rounds_pages_left(const struct rounds *r);	/* of this round */
 uint64_t rounds_pages_next(const struct rounds *r);	/* waiting for the next */
 /* Payload bytes a page took lately, x 256: of this round when it is far enough. */
 uint64_t rounds_page_cost(const struct rounds *r);
 const struct page_savings *rounds_savings(const struct rounds *r);
 
-/* Look at a few pages and guess the payload bytes of all of memory. */
+/* Look at a few pages and guess the payload bytes of the first round. */
 uint64_t rounds_guess_bytes(struct rounds *r);
 
 #endif

@@ -99,6 +99,7 @@ static const struct {
 	{ SYNC, SCMP_SYS(memfd_create) }, { SYNC, SCMP_SYS(ftruncate) },
 	{ SYNC, SCMP_SYS(fallocate) }, { SYNC, SCMP_SYS(pread64) },
 	{ SYNC, SCMP_SYS(pwrite64) }, { SYNC, SCMP_SYS(msync) },
+	{ SYNC, SCMP_SYS(fdatasync) }, { SYNC, SCMP_SYS(sync_file_range) },
 	{ SYNC, SCMP_SYS(mincore) },
 	{ SYNC, SCMP_SYS(sched_yield) }, { SYNC, SCMP_SYS(sched_getaffinity) },
 	{ SYNC, SCMP_SYS(sysinfo) }, { SYNC, SCMP_SYS(getrusage) },

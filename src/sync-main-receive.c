@@ -15,7 +15,7 @@
 #include "log.h"
 #include "clock.h"
 #include "reason.h"
-#include "region.h"
+#include "space.h"
 #include "stream.h"
 #include "sync-receive.h"
 #include "sync-roles.h"
@@ -27,7 +27,8 @@
 struct receiver {
 	struct worker		*w;
 	struct sync_receive	*engine;
-	struct region		ram;
+	struct space_plan	plan;		/* of the offer */
+	struct space		*space;
 	int			gates[STREAMS_MAX];
 	size_t			n_gates;
 	uint64_t		opened_ns;
@@ -60,6 +61,8 @@ engine_offered(void *arg, uint64_t attempt,
 
 	s->offered = true;
 	s->w->attempt = attempt;
+	/* The engine has judged it. */
+	(void)space_plan(&s->plan, persona->ram_bytes, persona->spec);
 	offered.persona = (Persona__Transfer__Persona *)(uintptr_t)persona;
 	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_OFFERED;
 	m.offered = &offered;
@@ -165,27 +168,22 @@ on_stream(struct receiver *s, struct ipc_msg *in)
 }
 
 static void
-on_accept(struct receiver *s, struct ipc_msg *in)
+on_accept(struct receiver *s, const Persona__Transfer__Accept *accept,
+    struct ipc_msg *in)
 {
-	int fd = ipc_take_fd(in, 0), r = -EINVAL;
-	off_t size;
+	size_t n;
+	int r;
 
-	if (fd < 0 || s->ram.mem != NULL) {
-		if (fd >= 0)
-			close(fd);
+	if (s->space != NULL || !s->offered)
 		return;
-	}
-	size = lseek(fd, 0, SEEK_END);
-	if (size > 0)
-		r = region_map(&s->ram, fd, (uint64_t)size, true);
-	else
-		close(fd);
+	r = worker_space(&s->space, &s->plan, accept->regions,
+	    accept->n_regions, in, true, &n);
 	if (r < 0) {
-		log_warn_r(r, "cannot use the memory for the guest");
+		log_warn_r(r, "cannot use the memory and files for the guest");
 		sync_receive_cancel(s->engine, REASON_INTERNAL, NULL);
 		return;
 	}
-	sync_receive_accept(s->engine, &s->ram);
+	sync_receive_accept(s->engine, s->space);
 }
 
 static void
@@ -203,7 +201,7 @@ receive_message(void *role, const Persona__Transfer__TransferMessage *m,
 		on_stream(s, in);
 		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_ACCEPT:
-		on_accept(s, in);
+		on_accept(s, m->accept, in);
 		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_REFUSE:
 		sync_receive_refuse(s->engine, m->refuse->reason,
@@ -254,7 +252,7 @@ receive_close(void *role)
 	struct receiver *s = role;
 
 	sync_receive_free(s->engine);
-	region_unmap(&s->ram);
+	space_free(s->space);
 	for (size_t i = 0; i < s->n_gates; i++)
 		if (s->gates[i] >= 0)
 			close(s->gates[i]);

@@ -17,7 +17,7 @@
 #include "clock.h"
 #include "log.h"
 #include "reason.h"
-#include "region.h"
+#include "space.h"
 #include "stream.h"
 #include "sync-roles.h"
 #include "sync-send.h"
@@ -32,7 +32,7 @@ struct sender {
 	struct worker		*w;
 	struct sync_send	*engine;	/* once connected */
 	struct vmm_harvest	*vmm;
-	struct region		ram;
+	struct space		*space;
 	uint64_t		*dirty;
 	size_t			dirty_bytes;
 	/* connecting */
@@ -357,11 +357,13 @@ out:
 static int
 map_dirty(struct sender *s, int fd)
 {
-	uint64_t words = (s->ram.n_pages + 63) / 64;
+	uint64_t words = (space_regions(s->space)->n_dirty + 63) / 64;
 	struct stat st;
 	void *p;
 	int r = -EINVAL;
 
+	if (fd < 0)
+		return -EINVAL;
 	s->dirty_bytes = words * sizeof(uint64_t);
 	if (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= s->dirty_bytes) {
 		p = mmap(NULL, s->dirty_bytes, PROT_READ | PROT_WRITE,
@@ -374,26 +376,42 @@ map_dirty(struct sender *s, int fd)
 	return r;
 }
 
-static void
-on_memory(struct sender *s, struct ipc_msg *in)
+/* The regions, then the socket to the vmm, then the bitmap shared with it. */
+static int
+take_memory(struct sender *s, const Persona__Transfer__SendMemory *memory,
+    struct ipc_msg *in)
 {
 	static const struct vmm_harvest_ops ops = {
 		.harvested = vmm_harvested,
 		.failed = vmm_failed,
 	};
-	int r = -EINVAL;
+	struct space_plan plan;
+	size_t n = 0;
+	int fd, r;
 
-	if (s->engine == NULL || s->ram.mem != NULL)
+	if ((r = space_plan(&plan, setup(s)->persona->ram_bytes,
+	    setup(s)->persona->spec)) < 0 ||
+	    (r = worker_space(&s->space, &plan, memory->regions,
+	    memory->n_regions, in, false, &n)) < 0)
+		return r;
+	if ((fd = ipc_take_fd(in, n)) < 0)
+		return -EINVAL;
+	if ((r = vmm_harvest_open(&s->vmm, s->w->base, fd, &ops, s)) < 0 ||
+	    (r = map_dirty(s, ipc_take_fd(in, n + 1))) < 0)
+		return r;
+	return sync_send_start(s->engine, s->space, s->dirty);
+}
+
+static void
+on_memory(struct sender *s, const Persona__Transfer__SendMemory *memory,
+    struct ipc_msg *in)
+{
+	int r;
+
+	if (s->engine == NULL || s->space != NULL)
 		return;
-	if (in->n_fds == 3 &&
-	    (r = region_map(&s->ram, ipc_take_fd(in, 0),
-	    setup(s)->persona->ram_bytes, false)) == 0 &&
-	    (r = vmm_harvest_open(&s->vmm, s->w->base, ipc_take_fd(in, 1),
-	    &ops, s)) == 0 &&
-	    (r = map_dirty(s, ipc_take_fd(in, 2))) == 0)
-		r = sync_send_start(s->engine, &s->ram, s->dirty);
-	if (r < 0) {
-		log_warn_r(r, "cannot use the guest's memory");
+	if ((r = take_memory(s, memory, in)) < 0) {
+		log_warn_r(r, "cannot use the guest's memory and disks");
 		fail(s, REASON_INTERNAL, NULL);
 	}
 }
@@ -432,7 +450,7 @@ send_message(void *role, const Persona__Transfer__TransferMessage *m,
 		on_setup(s, m, in);
 		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_SEND_MEMORY:
-		on_memory(s, in);
+		on_memory(s, m->send_memory, in);
 		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_STOPPED:
 		if (s->engine != NULL)
@@ -473,7 +491,7 @@ send_close(void *role)
 	ssh_connect_abort(s->conn);
 	sync_send_free(s->engine);
 	vmm_harvest_close(s->vmm);
-	region_unmap(&s->ram);
+	space_free(s->space);
 	if (s->dirty != NULL)
 		munmap(s->dirty, s->dirty_bytes);
 	if (s->setup != NULL)

@@ -17,7 +17,8 @@
 #include "log.h"
 #include "pagedecode.h"
 #include "reason.h"
-#include "region.h"
+#include "space.h"
+#include "sync-role.h"
 
 #define MS		1000000ULL
 #define PROGRESS_NS	(200 * MS)
@@ -27,26 +28,20 @@
 struct sync_receive {
 	const struct sync_receive_ops *ops;
 	void			*arg;
-	enum sync_state		state;
-	struct bundle		*bundle;
-	struct region		*region;	/* from accept on */
+	struct sync_role	role;
+	struct space_plan	plan;		/* of what was offered */
+	struct space		*space;		/* from accept on */
 	struct digest_tree	*tree;
 	struct decoder		*decoder;
-	char			name[PERSONA_NAME_MAX + 1];
-	uint64_t		ram_pages;
 	uint64_t		tenure;		/* the one it will have here */
 	uint8_t			*machine;	/* saved state as it comes */
 	size_t			machine_len, machine_size;
 	uint64_t		running_ns;	/* when we said Running */
 	/* figures */
 	uint32_t		round;
-	uint64_t		round_pages, round_done, rate, eta_ms;
+	uint64_t		pages_all, round_pages, round_done;
+	uint64_t		rate, eta_ms;
 	uint64_t		progress_ns;
-	/* the end */
-	bool			ending, link_dead;
-	uint64_t		ending_ns;
-	uint32_t		reason;
-	char			text[REASON_TEXT_MAX + 1];
 };
 
 static uint64_t
@@ -58,33 +53,14 @@ now_ns(const struct sync_receive *s)
 static void
 enter(struct sync_receive *s, enum sync_state state)
 {
-	log_debug("persona %s: receiving: %s -> %s", s->name,
-	    sync_state_name(s->state), sync_state_name(state));
-	s->state = state;
-}
-
-/* Over, for this reason; the owner is told once last words have left. */
-static void
-finish(struct sync_receive *s, uint32_t reason, const char *text)
-{
-	if (s->ending)
-		return;
-	s->ending = true;
-	s->ending_ns = now_ns(s);
-	s->reason = reason;
-	sync_copy_text(s->text, sizeof(s->text), reason, text);
-	s->ops->again(s->arg);
+	sync_role_enter(&s->role, state);
 }
 
 /* Over by our own doing: the peer is told why. */
 static void
 give_up(struct sync_receive *s, uint32_t reason, const char *text)
 {
-	if (s->ending)
-		return;
-	if (!s->link_dead)
-		(void)sync_say_cancel(s->bundle, reason, text);
-	finish(s, reason, text);
+	sync_role_give_up(&s->role, reason, text);
 }
 
 /* --- what the source says --------------------------------------------------- */
@@ -101,25 +77,25 @@ take_hello(struct sync_receive *s, const Persona__Sync__Hello *hello)
 		return 0;
 	}
 	enter(s, SYNC_OFFER);
-	return sync_say_hello(s->bundle);
+	return sync_say_hello(s->role.bundle);
 }
 
 static int
 take_offer(struct sync_receive *s, const Persona__Sync__Offer *offer)
 {
 	const Persona__Transfer__Persona *p = offer->persona;
-	const char *why;
+	const char *why = "the offered persona's sizes are out of bounds";
 
-	if (s->ram_pages != 0)
+	if (s->plan.n_regions != 0)
 		return -EPROTO;		/* one offer a transfer */
-	if (sync_check_persona(p, &why) < 0) {
+	if (sync_check_persona(p, &why) < 0 ||
+	    space_plan(&s->plan, p->ram_bytes, p->spec) < 0) {
 		give_up(s, REASON_PROTOCOL, why);
 		return 0;
 	}
-	snprintf(s->name, sizeof(s->name), "%s", p->name);
-	s->ram_pages = p->ram_bytes / PAGE_BYTES;
+	snprintf(s->role.name, sizeof(s->role.name), "%s", p->name);
 	s->tenure = p->tenure + 1;
-	s->ops->offered(s->arg, bundle_attempt(s->bundle), p);
+	s->ops->offered(s->arg, bundle_attempt(s->role.bundle), p);
 	return 0;
 }
 
@@ -128,10 +104,13 @@ take_round(struct sync_receive *s, const Persona__Sync__Round *round)
 {
 	s->round = round->round;
 	s->round_pages = round->pages;
+	if (round->round == 1)
+		s->pages_all = round->pages;
 	s->round_done = decoder_pages(s->decoder);
 	s->rate = round->has_rate ? round->rate : 0;
 	s->eta_ms = round->has_eta_ms ? round->eta_ms : 0;
-	return 0;
+	/* The bulk is here: so that the sync while the guest stands still is small. */
+	return round->round == 2 ? space_sync(s->space) : 0;
 }
 
 static int
@@ -153,6 +132,7 @@ static int
 take_root(struct sync_receive *s, const Persona__Sync__Root *msg)
 {
 	struct digest state, root, theirs;
+	int r;
 
 	if (msg->root.len != sizeof(theirs.b) ||
 	    s->machine_len != s->machine_size)
@@ -164,6 +144,9 @@ take_root(struct sync_receive *s, const Persona__Sync__Root *msg)
 		give_up(s, REASON_CORRUPT, NULL);
 		return 0;
 	}
+	/* What is called verified is on disk (persona-design, invariant 4). */
+	if ((r = space_sync(s->space)) < 0)
+		return r;
 	enter(s, SYNC_VERIFIED);
 	s->ops->verified(s->arg, s->machine, s->machine_len);
 	return 0;
@@ -178,7 +161,7 @@ take_release(struct sync_receive *s, const Persona__Sync__Release *release)
 		return -EPROTO;
 	enter(s, SYNC_RELEASED);
 	/* It has been stopped for the way here as well. */
-	stopped += bundle_rtt_ns(s->bundle) / 2;
+	stopped += bundle_rtt_ns(s->role.bundle) / 2;
 	s->ops->released(s->arg, release->tenure, stopped);
 	return 0;
 }
@@ -187,35 +170,36 @@ take_release(struct sync_receive *s, const Persona__Sync__Release *release)
 static int
 take_cancel(struct sync_receive *s, const Persona__Sync__Cancel *cancel)
 {
-	if (s->state >= SYNC_RELEASED)
+	if (s->role.state >= SYNC_RELEASED)
 		return -EPROTO;
-	finish(s, cancel->reason != REASON_OK ?
-	    cancel->reason : REASON_PROTOCOL, cancel->message);
+	sync_role_told(&s->role, cancel->reason, cancel->message);
 	return 0;
 }
 
 /* A message the source may send in this state, else -EPROTO. */
 static int
-take_message(struct sync_receive *s, const Persona__Sync__SyncMessage *m)
+take_message(void *arg, const Persona__Sync__SyncMessage *m)
 {
+	struct sync_receive *s = arg;
+
 	switch (m->kind_case) {
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO:
-		return s->state == SYNC_HELLO ?
+		return s->role.state == SYNC_HELLO ?
 		    take_hello(s, m->hello) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_OFFER:
-		return s->state == SYNC_OFFER ?
+		return s->role.state == SYNC_OFFER ?
 		    take_offer(s, m->offer) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_ROUND:
-		return s->state == SYNC_COPY ?
+		return s->role.state == SYNC_COPY ?
 		    take_round(s, m->round) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_STOP:
-		return s->state == SYNC_COPY ?
+		return s->role.state == SYNC_COPY ?
 		    take_stop(s, m->stop) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_ROOT:
-		return s->state == SYNC_STOPPED ?
+		return s->role.state == SYNC_STOPPED ?
 		    take_root(s, m->root) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_RELEASE:
-		return s->state == SYNC_PREPARED ?
+		return s->role.state == SYNC_PREPARED ?
 		    take_release(s, m->release) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL:
 		return take_cancel(s, m->cancel);
@@ -227,7 +211,7 @@ take_message(struct sync_receive *s, const Persona__Sync__SyncMessage *m)
 static int
 take_machine(struct sync_receive *s, const uint8_t *data, size_t len)
 {
-	if (s->state != SYNC_STOPPED || len > s->machine_size - s->machine_len)
+	if (s->role.state != SYNC_STOPPED || len > s->machine_size - s->machine_len)
 		return -EPROTO;
 	memcpy(s->machine + s->machine_len, data, len);
 	s->machine_len += len;
@@ -235,34 +219,48 @@ take_machine(struct sync_receive *s, const uint8_t *data, size_t len)
 }
 
 static int
+take_pages(struct sync_receive *s, const uint8_t *payload, size_t len)
+{
+	int r;
+
+	if (s->role.state != SYNC_COPY && s->role.state != SYNC_STOPPED)
+		return -EPROTO;
+	if ((r = decoder_apply(s->decoder, payload, len)) == 0)
+		space_settle(s->space);
+	return r;
+}
+
+static int
 take_frame(struct sync_receive *s, const struct frame *f,
     const uint8_t *payload)
 {
-	Persona__Sync__SyncMessage *m;
-	int r = -EPROTO;
-
+	if (f->kind == FRAME_MESSAGE)
+		return sync_role_message(f, payload, take_message, s);
+	if (f->sequence == 0)
+		return -EPROTO;
 	switch (f->kind) {
 	case FRAME_PAGES:
-		if (f->sequence == 0 ||
-		    (s->state != SYNC_COPY && s->state != SYNC_STOPPED))
-			return -EPROTO;
-		return decoder_apply(s->decoder, payload, f->length);
+		return take_pages(s, payload, f->length);
 	case FRAME_STATE:
-		return f->sequence != 0 ?
-		    take_machine(s, payload, f->length) : -EPROTO;
-	case FRAME_MESSAGE:
-		m = persona__sync__sync_message__unpack(NULL, f->length,
-		    payload);
-		if (m == NULL)
-			return -EPROTO;
-		/* Only a cancel may come outside the order. */
-		if (f->sequence != 0 || m->kind_case ==
-		    PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL)
-			r = take_message(s, m);
-		persona__sync__sync_message__free_unpacked(m, NULL);
-		return r;
+		return take_machine(s, payload, f->length);
 	default:
 		return -EPROTO;
+	}
+}
+
+/* Our own trouble, in words that tell both persons what to do about it. */
+static void
+fail_here(struct sync_receive *s, int r)
+{
+	char text[128];
+
+	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
+		give_up(s, REASON_DISK_FULL, "the other handset has no room on "
+		    "its disk for what the persona keeps");
+	else {
+		snprintf(text, sizeof(text), "the other handset cannot take "
+		    "what comes: %s", strerror(-r));
+		give_up(s, REASON_TARGET_FAILED, text);
 	}
 }
 
@@ -272,7 +270,7 @@ frame_cb(void *arg, const struct frame *f, const uint8_t *payload)
 	struct sync_receive *s = arg;
 	int r;
 
-	if (s->ending)
+	if (s->role.ending)
 		return 0;
 	r = take_frame(s, f, payload);
 	if (r == -EBADMSG)
@@ -280,8 +278,8 @@ frame_cb(void *arg, const struct frame *f, const uint8_t *payload)
 		    "a change arrived for a page that is not as it should be");
 	else if (r == -EPROTO)
 		give_up(s, REASON_PROTOCOL, NULL);
-	else if (r < 0 && !s->link_dead)
-		give_up(s, REASON_INTERNAL, strerror(-r));
+	else if (r < 0 && !s->role.link_dead)
+		fail_here(s, r);
 	return 0;
 }
 
@@ -290,7 +288,7 @@ room_cb(void *arg)
 {
 	struct sync_receive *s = arg;
 
-	if (s->ending || s->state == SYNC_RUNNING)
+	if (s->role.ending || s->role.state == SYNC_RUNNING)
 		s->ops->again(s->arg);
 }
 
@@ -299,13 +297,11 @@ failed_cb(void *arg, int r, const char *why)
 {
 	struct sync_receive *s = arg;
 
-	s->link_dead = true;
-	if (s->state == SYNC_RUNNING) {
-		finish(s, REASON_OK, NULL);	/* the source said goodbye */
-		return;
-	}
-	log_info("persona %s: %s: %s", s->name, why, strerror(-r));
-	finish(s, sync_link_reason(r), why);
+	if (s->role.state == SYNC_RUNNING) {
+		s->role.link_dead = true;	/* the source said goodbye */
+		sync_role_finish(&s->role, REASON_OK, NULL);
+	} else
+		sync_role_link_failed(&s->role, r, why);
 }
 
 static uint64_t
@@ -317,29 +313,29 @@ bundle_now_ns(void *arg)
 /* --- what the owner says ---------------------------------------------------- */
 
 void
-sync_receive_accept(struct sync_receive *s, struct region *region)
+sync_receive_accept(struct sync_receive *s, struct space *space)
 {
 	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
 	Persona__Sync__Accept accept = PERSONA__SYNC__ACCEPT__INIT;
 	int r;
 
-	if (s->state != SYNC_OFFER || s->ending || s->region != NULL ||
-	    s->ram_pages == 0)
+	if (s->role.state != SYNC_OFFER || s->role.ending ||
+	    s->space != NULL || s->plan.n_regions == 0)
 		return;
-	if (region->n_pages != s->ram_pages) {
-		give_up(s, REASON_INTERNAL, "memory of the wrong size");
+	if (!space_plan_equal(space_regions(space), &s->plan)) {
+		give_up(s, REASON_INTERNAL, "memory or disk of the wrong size");
 		return;
 	}
-	if ((r = digest_tree_new(&s->tree, region->n_pages)) < 0 ||
-	    (r = decoder_new(&s->decoder, region, s->tree)) < 0) {
+	if ((r = digest_tree_new(&s->tree, s->plan.n_pages)) < 0 ||
+	    (r = decoder_new(&s->decoder, space, s->tree)) < 0) {
 		give_up(s, REASON_NO_MEMORY, NULL);
 		return;
 	}
-	s->region = region;
+	s->space = space;
 	enter(s, SYNC_COPY);
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ACCEPT;
 	m.accept = &accept;
-	(void)sync_say(s->bundle, &m);
+	(void)sync_say(s->role.bundle, &m);
 }
 
 void
@@ -349,28 +345,28 @@ sync_receive_refuse(struct sync_receive *s, uint32_t reason, const char *text)
 	Persona__Sync__Refuse refuse = PERSONA__SYNC__REFUSE__INIT;
 	char copy[REASON_TEXT_MAX + 1];
 
-	if (s->state != SYNC_OFFER || s->ending)
+	if (s->role.state != SYNC_OFFER || s->role.ending)
 		return;
 	sync_copy_text(copy, sizeof(copy), reason, text);
 	refuse.reason = reason;
 	refuse.message = copy;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_REFUSE;
 	m.refuse = &refuse;
-	(void)sync_say(s->bundle, &m);
-	finish(s, reason, text);
+	(void)sync_say(s->role.bundle, &m);
+	sync_role_finish(&s->role, reason, text);
 }
 
 void
 sync_receive_prepared(struct sync_receive *s, uint64_t tenure)
 {
-	if (s->state != SYNC_VERIFIED || s->ending)
+	if (s->role.state != SYNC_VERIFIED || s->role.ending)
 		return;
 	if (tenure != s->tenure) {
 		give_up(s, REASON_INTERNAL, "prepared with another tenure");
 		return;
 	}
 	enter(s, SYNC_PREPARED);
-	(void)sync_say_prepared(s->bundle, tenure);
+	(void)sync_say_prepared(s->role.bundle, tenure);
 }
 
 void
@@ -380,7 +376,7 @@ sync_receive_running(struct sync_receive *s, uint64_t tenure,
 	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
 	Persona__Sync__Running running = PERSONA__SYNC__RUNNING__INIT;
 
-	if (s->state != SYNC_RELEASED || s->ending || tenure != s->tenure)
+	if (s->role.state != SYNC_RELEASED || s->role.ending || tenure != s->tenure)
 		return;
 	enter(s, SYNC_RUNNING);
 	s->running_ns = now_ns(s);
@@ -389,13 +385,13 @@ sync_receive_running(struct sync_receive *s, uint64_t tenure,
 	running.blackout_ns = blackout_ns;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RUNNING;
 	m.running = &running;
-	(void)sync_say(s->bundle, &m);
+	(void)sync_say(s->role.bundle, &m);
 }
 
 void
 sync_receive_cancel(struct sync_receive *s, uint32_t reason, const char *text)
 {
-	if (s->state < SYNC_RELEASED)
+	if (s->role.state < SYNC_RELEASED)
 		give_up(s, reason, text);
 }
 
@@ -418,8 +414,11 @@ sync_receive_new(struct sync_receive **sp, const struct sync_receive_ops *ops,
 		return -ENOMEM;
 	s->ops = ops;
 	s->arg = arg;
-	snprintf(s->name, sizeof(s->name), "(not yet offered)");
-	if ((r = bundle_new(&s->bundle, &bundle_ops, s, 0)) < 0) {
+	s->role = (struct sync_role){ .verb = "receiving", .arg = arg,
+	    .goodbye_ns = GOODBYE_NS, .now_ns = ops->now_ns,
+	    .again = ops->again, .ended = ops->ended };
+	snprintf(s->role.name, sizeof(s->role.name), "(not yet offered)");
+	if ((r = bundle_new(&s->role.bundle, &bundle_ops, s, 0)) < 0) {
 		sync_receive_free(s);
 		return r;
 	}
@@ -432,7 +431,7 @@ sync_receive_free(struct sync_receive *s)
 {
 	if (s == NULL)
 		return;
-	bundle_free(s->bundle);
+	bundle_free(s->role.bundle);
 	decoder_free(s->decoder);
 	digest_tree_free(s->tree);
 	free(s->machine);
@@ -442,31 +441,25 @@ sync_receive_free(struct sync_receive *s)
 int
 sync_receive_add_stream(struct sync_receive *s, struct stream *stream)
 {
-	return bundle_add(s->bundle, stream);
+	return bundle_add(s->role.bundle, stream);
 }
 
 /* Running is acknowledged, the peer left, or nobody answers. */
 static bool
 said_goodbye(struct sync_receive *s)
 {
-	return bundle_unacked(s->bundle) == 0 ||
+	return bundle_unacked(s->role.bundle) == 0 ||
 	    now_ns(s) - s->running_ns >= GOODBYE_NS;
 }
 
 void
 sync_receive_step(struct sync_receive *s)
 {
-	if (s->state == SYNC_ENDED)
+	if (s->role.state == SYNC_ENDED)
 		return;
-	if (s->state == SYNC_RUNNING && said_goodbye(s))
-		finish(s, REASON_OK, NULL);
-	if (!s->ending)
-		return;
-	if (!s->link_dead && !bundle_flushed(s->bundle) &&
-	    now_ns(s) - s->ending_ns < GOODBYE_NS)
-		return;
-	enter(s, SYNC_ENDED);
-	s->ops->ended(s->arg, s->reason, s->text);	/* s may be gone */
+	if (s->role.state == SYNC_RUNNING && said_goodbye(s))
+		sync_role_finish(&s->role, REASON_OK, NULL);
+	(void)sync_role_run_ending(&s->role);	/* s may be gone */
 }
 
 void
@@ -475,12 +468,12 @@ sync_receive_tick(struct sync_receive *s)
 	uint64_t now = now_ns(s);
 	struct sync_progress p;
 
-	if (s->state == SYNC_ENDED)
+	if (s->role.state == SYNC_ENDED)
 		return;
-	bundle_tick(s->bundle);
-	if (s->tree != NULL && s->state == SYNC_COPY)
+	bundle_tick(s->role.bundle);
+	if (s->tree != NULL && s->role.state == SYNC_COPY)
 		(void)digest_tree_settle(s->tree, SETTLE_GROUPS);
-	if (s->tree != NULL && !s->ending &&
+	if (s->tree != NULL && !s->role.ending &&
 	    now - s->progress_ns >= PROGRESS_NS) {
 		s->progress_ns = now;
 		sync_receive_progress(s, &p);
@@ -492,7 +485,7 @@ sync_receive_tick(struct sync_receive *s)
 enum sync_state
 sync_receive_state(const struct sync_receive *s)
 {
-	return s->state;
+	return s->role.state;
 }
 
 void
@@ -501,10 +494,10 @@ sync_receive_progress(const struct sync_receive *s, struct sync_progress *p)
 	uint64_t done;
 
 	memset(p, 0, sizeof(*p));
-	p->state = s->state;
+	p->state = s->role.state;
 	p->round = s->round;
-	p->pages_total = s->ram_pages;
-	p->bytes = bundle_bytes_in(s->bundle);
+	p->pages_total = s->pages_all;
+	p->bytes = bundle_bytes_in(s->role.bundle);
 	p->rate = s->rate;
 	p->eta_ms = s->eta_ms;
 	if (s->decoder == NULL)

@@ -14,7 +14,7 @@
 
 #include "sync-state.h"
 
-struct region;
+struct space;
 struct stream;
 struct sync_receive;
 
@@ -48,10 +48,11 @@ void	sync_receive_free(struct sync_receive *s);
 int	sync_receive_add_stream(struct sync_receive *s, struct stream *stream);
 
 /*
- * Answers; in a state that did not ask they change nothing. The region (the
- * caller's, outliving this) is writable, all zero and as large as was offered.
+ * Answers; in a state that did not ask they change nothing. The space (the
+ * caller's, outliving this) may be written, is all zero and has the regions that
+ * space_plan() gives for what was offered.
  */
-void	sync_receive_accept(struct sync_receive *s, struct region *region);
+void	sync_receive_accept(struct sync_receive *s, struct space *space);
 void	sync_receive_refuse(struct sync_receive *s, uint32_t reason,
 	    const char *text);
 void	sync_receive_prepared(struct sync_receive *s, uint64_t tenure);

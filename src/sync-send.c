@@ -17,9 +17,10 @@
 #include "log.h"
 #include "pagecodec.h"
 #include "reason.h"
-#include "region.h"
 #include "rounds.h"
+#include "space.h"
 #include "sync-policy.h"
+#include "sync-role.h"
 
 #define MS			1000000ULL
 #define NS			1000000000ULL
@@ -38,18 +39,16 @@
 struct sync_send {
 	const struct sync_send_ops *ops;
 	void			*arg;
-	enum sync_state		state;
-	struct bundle		*bundle;
+	struct sync_role	role;
+	struct space_plan	plan;
 	struct rounds		*rounds;
 	struct policy		policy;
 	struct effort		effort;
-	char			name[PERSONA_NAME_MAX + 1];
-	uint64_t		ram_pages;
 	uint64_t		tenure;		/* the one it will have */
 	uint8_t			*offer;		/* packed SyncMessage */
 	size_t			offer_len;
 	/* harvests */
-	bool			harvest_pending, logging;
+	bool			harvest_pending, logging, accepted;
 	uint64_t		harvested_ns, round_ns;
 	bool			round_over;	/* waiting for its harvest */
 	bool			last_live;	/* POLICY_STOP: then drain */
@@ -62,11 +61,6 @@ struct sync_send {
 	/* figures */
 	uint64_t		guess_bytes;
 	uint64_t		progress_ns;
-	/* the end */
-	bool			ending, link_dead;
-	uint64_t		ending_ns;
-	uint32_t		reason;
-	char			text[REASON_TEXT_MAX + 1];
 };
 
 static uint64_t
@@ -78,37 +72,14 @@ now_ns(const struct sync_send *s)
 static void
 enter(struct sync_send *s, enum sync_state state)
 {
-	log_debug("persona %s: sending: %s -> %s", s->name,
-	    sync_state_name(s->state), sync_state_name(state));
-	s->state = state;
-}
-
-/* Over, for this reason; the owner is told once last words have left. */
-static void
-finish(struct sync_send *s, uint32_t reason, const char *text)
-{
-	if (s->ending)
-		return;
-	s->ending = true;
-	s->ending_ns = now_ns(s);
-	s->reason = reason;
-	sync_copy_text(s->text, sizeof(s->text), reason, text);
-	if (s->policy.throttle > 0) {
-		s->policy.throttle = 0;
-		s->ops->throttle(s->arg, 0);
-	}
-	s->ops->again(s->arg);
+	sync_role_enter(&s->role, state);
 }
 
 /* Over by our own doing: the peer is told why. */
 static void
 give_up(struct sync_send *s, uint32_t reason, const char *text)
 {
-	if (s->ending)
-		return;
-	if (!s->link_dead)
-		(void)sync_say_cancel(s->bundle, reason, text);
-	finish(s, reason, text);
+	sync_role_give_up(&s->role, reason, text);
 }
 
 static void
@@ -147,17 +118,19 @@ say_round(struct sync_send *s)
 	round.eta_ms = p.eta_ms;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ROUND;
 	m.round = &round;
-	(void)sync_say(s->bundle, &m);
+	(void)sync_say(s->role.bundle, &m);
 }
 
+/* Once the target has accepted and every change is logged, whichever is later. */
 static void
 begin_copy(struct sync_send *s)
 {
+	if (!s->accepted || !s->logging)
+		return;
 	enter(s, SYNC_COPY);
 	s->round_ns = now_ns(s);
-	s->guess_bytes = rounds_guess_bytes(s->rounds);
 	/* No stop is near while all of memory is on its way. */
-	bundle_set_queue(s->bundle, FLOW_QUEUE_LONG_NS);
+	bundle_set_queue(s->role.bundle, FLOW_QUEUE_LONG_NS);
 	say_round(s);
 	s->ops->again(s->arg);
 }
@@ -166,19 +139,19 @@ begin_copy(struct sync_send *s)
 static void
 next_round(struct sync_send *s)
 {
-	uint64_t now = now_ns(s), rate = bundle_rate(s->bundle);
+	uint64_t now = now_ns(s), rate = bundle_rate(s->role.bundle);
 	struct policy_round round = {
 		.dirty_pages = rounds_pages_next(s->rounds),
 		.interval_ns = now - s->round_ns,
 		.page_cost = rounds_page_cost(s->rounds),
 		.rate = rate > 0 ? rate : RATE_GUESS,
-		.rtt_ns = bundle_rtt_ns(s->bundle),
-		.inflight = bundle_unacked(s->bundle),
+		.rtt_ns = bundle_rtt_ns(s->role.bundle),
+		.inflight = bundle_unacked(s->role.bundle),
 	};
 	enum policy_verdict verdict = policy_decide(&s->policy, &round);
 
 	log_debug("persona %s: round %u: %llu pages left, %llu ms projected "
-	    "stop, %llu KiB/s", s->name, rounds_number(s->rounds),
+	    "stop, %llu KiB/s", s->role.name, rounds_number(s->rounds),
 	    (unsigned long long)round.dirty_pages,
 	    (unsigned long long)(s->policy.projected_ns / MS),
 	    (unsigned long long)(round.rate >> 10));
@@ -188,13 +161,13 @@ next_round(struct sync_send *s)
 	}
 	if (verdict == POLICY_THROTTLE) {
 		log_info("persona %s: held back by %u %% so that the move can "
-		    "end", s->name, s->policy.throttle);
+		    "end", s->role.name, s->policy.throttle);
 		s->ops->throttle(s->arg, s->policy.throttle);
 	}
 	s->last_live = verdict == POLICY_STOP;
 	s->round_over = false;
 	s->round_ns = now;
-	bundle_set_queue(s->bundle, FLOW_QUEUE_SHORT_NS);
+	bundle_set_queue(s->role.bundle, FLOW_QUEUE_SHORT_NS);
 	rounds_begin(s->rounds);
 	say_round(s);
 }
@@ -203,7 +176,18 @@ static void
 choose_effort(struct sync_send *s)
 {
 	rounds_set_effort(s->rounds, effort_choose(&s->effort,
-	    bundle_rate(s->bundle), bundle_unacked(s->bundle)));
+	    bundle_rate(s->role.bundle), bundle_unacked(s->role.bundle)));
+}
+
+/* Of memory that does not happen. */
+static void
+unreadable(struct sync_send *s, int r)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "a disk of the persona cannot be read: %s",
+	    strerror(-r));
+	give_up(s, REASON_INTERNAL, text);
 }
 
 /* Encode and send while there is room; false when there is nothing to do. */
@@ -212,16 +196,20 @@ send_pages(struct sync_send *s)
 {
 	uint64_t until = now_ns(s) + SLICE_NS;
 
-	while (!rounds_finished(s->rounds) && bundle_room(s->bundle) > 0) {
+	while (!rounds_finished(s->rounds) && bundle_room(s->role.bundle) > 0) {
 		const uint8_t *payload;
 		size_t len;
 		int r;
 
 		choose_effort(s);
-		len = rounds_payload(s->rounds, SLICE_PAGES, &payload);
-		if (len > 0 && (r = bundle_send(s->bundle, FRAME_PAGES, 0,
+		r = rounds_payload(s->rounds, SLICE_PAGES, &payload, &len);
+		if (r < 0) {
+			unreadable(s, r);
+			return false;
+		}
+		if (len > 0 && (r = bundle_send(s->role.bundle, FRAME_PAGES, 0,
 		    payload, len)) < 0) {
-			if (!s->link_dead)
+			if (!s->role.link_dead)
 				give_up_r(s, r);
 			return false;
 		}
@@ -254,10 +242,10 @@ run_copy(struct sync_send *s)
 static void
 run_drain(struct sync_send *s)
 {
-	uint64_t few = bundle_rate(s->bundle) / (NS / DRAINED_NS);
+	uint64_t few = bundle_rate(s->role.bundle) / (NS / DRAINED_NS);
 
 	rounds_settle(s->rounds, UINT64_MAX);
-	if (bundle_unacked(s->bundle) > few || s->harvest_pending)
+	if (bundle_unacked(s->role.bundle) > few || s->harvest_pending)
 		return;
 	enter(s, SYNC_STOPPING);
 	s->ops->want_stop(s->arg);
@@ -274,7 +262,7 @@ say_stop(struct sync_send *s)
 	stop.state_bytes = s->machine_len;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_STOP;
 	m.stop = &stop;
-	return sync_say(s->bundle, &m);
+	return sync_say(s->role.bundle, &m);
 }
 
 static int
@@ -287,7 +275,7 @@ send_machine(struct sync_send *s)
 
 		if (n > FRAME_PAYLOAD_MAX)
 			n = FRAME_PAYLOAD_MAX;
-		r = bundle_send(s->bundle, FRAME_STATE, 0, s->machine + at, n);
+		r = bundle_send(s->role.bundle, FRAME_STATE, 0, s->machine + at, n);
 		at += n;
 	}
 	free(s->machine);
@@ -307,7 +295,7 @@ say_root(struct sync_send *s)
 	msg.root.len = sizeof(root.b);
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ROOT;
 	m.root = &msg;
-	return sync_say(s->bundle, &m);
+	return sync_say(s->role.bundle, &m);
 }
 
 static void
@@ -316,7 +304,7 @@ run_stopped(struct sync_send *s)
 	if (!s->final_harvested || s->root_sent || !send_pages(s))
 		return;
 	s->root_sent = true;
-	if (say_root(s) < 0 && !s->link_dead)
+	if (say_root(s) < 0 && !s->role.link_dead)
 		give_up(s, REASON_INTERNAL, NULL);
 }
 
@@ -326,7 +314,7 @@ sync_send_stopped(struct sync_send *s, const void *state, size_t len,
 {
 	int r;
 
-	if (s->state != SYNC_STOPPING || s->ending)
+	if (s->role.state != SYNC_STOPPING || s->role.ending)
 		return;
 	if (len == 0 || len > STATE_BLOB_MAX) {
 		give_up(s, REASON_VMM_FAILED,
@@ -355,14 +343,14 @@ sync_send_release(struct sync_send *s, uint64_t tenure)
 	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
 	Persona__Sync__Release release = PERSONA__SYNC__RELEASE__INIT;
 
-	if (s->state != SYNC_PREPARED || s->ending || tenure != s->tenure)
+	if (s->role.state != SYNC_PREPARED || s->role.ending || tenure != s->tenure)
 		return;
 	enter(s, SYNC_RELEASED);
 	release.tenure = tenure;
 	release.stopped_for_ns = now_ns(s) - s->stopped_at_ns;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RELEASE;
 	m.release = &release;
-	(void)sync_say(s->bundle, &m);
+	(void)sync_say(s->role.bundle, &m);
 }
 
 void
@@ -372,13 +360,19 @@ sync_send_harvested(struct sync_send *s)
 		return;
 	s->harvest_pending = false;
 	s->harvested_ns = now_ns(s);
-	if (s->ending)
+	if (s->role.ending)
 		return;
 	(void)rounds_harvested(s->rounds);
-	s->logging = true;
-	if (s->state == SYNC_COPY && s->round_over) {
+	if (!s->logging) {
+		/* From here on a page that is not looked at cannot be missed. */
+		s->logging = true;
+		rounds_survey(s->rounds);
+		s->guess_bytes = rounds_guess_bytes(s->rounds);
+		begin_copy(s);
+	}
+	if (s->role.state == SYNC_COPY && s->round_over) {
 		next_round(s);
-	} else if (s->state == SYNC_STOPPED && !s->final_harvested) {
+	} else if (s->role.state == SYNC_STOPPED && !s->final_harvested) {
 		s->final_harvested = true;
 		rounds_begin(s->rounds);
 	}
@@ -400,7 +394,7 @@ take_hello(struct sync_send *s, const Persona__Sync__Hello *hello)
 		return 0;
 	}
 	enter(s, SYNC_OFFER);
-	r = bundle_send(s->bundle, FRAME_MESSAGE, 0, s->offer, s->offer_len);
+	r = bundle_send(s->role.bundle, FRAME_MESSAGE, 0, s->offer, s->offer_len);
 	return r;
 }
 
@@ -422,38 +416,41 @@ take_running(struct sync_send *s, const Persona__Sync__Running *running)
 	enter(s, SYNC_RUNNING);
 	s->ops->running(s->arg, running->tenure,
 	    running->has_blackout_ns ? running->blackout_ns : 0);
-	finish(s, REASON_OK, NULL);
+	sync_role_finish(&s->role, REASON_OK, NULL);
 	return 0;
 }
 
 /* A message the target may send in this state, else -EPROTO. */
 static int
-take_message(struct sync_send *s, const Persona__Sync__SyncMessage *m)
+take_message(void *arg, const Persona__Sync__SyncMessage *m)
 {
+	struct sync_send *s = arg;
+
 	switch (m->kind_case) {
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO:
-		return s->state == SYNC_HELLO ?
+		return s->role.state == SYNC_HELLO ?
 		    take_hello(s, m->hello) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_ACCEPT:
-		if (s->state != SYNC_OFFER)
+		if (s->role.state != SYNC_OFFER || s->accepted)
 			return -EPROTO;
+		s->accepted = true;
 		begin_copy(s);
 		return 0;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_REFUSE:
-		if (s->state != SYNC_OFFER)
+		if (s->role.state != SYNC_OFFER)
 			return -EPROTO;
-		finish(s, m->refuse->reason != REASON_OK ?
-		    m->refuse->reason : REASON_PROTOCOL, m->refuse->message);
+		sync_role_told(&s->role, m->refuse->reason,
+		    m->refuse->message);
 		return 0;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_PREPARED:
-		return s->state == SYNC_STOPPED ?
+		return s->role.state == SYNC_STOPPED ?
 		    take_prepared(s, m->prepared) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_RUNNING:
-		return s->state == SYNC_RELEASED ?
+		return s->role.state == SYNC_RELEASED ?
 		    take_running(s, m->running) : -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL:
-		finish(s, m->cancel->reason != REASON_OK ?
-		    m->cancel->reason : REASON_PROTOCOL, m->cancel->message);
+		sync_role_told(&s->role, m->cancel->reason,
+		    m->cancel->message);
 		return 0;
 	default:
 		return -EPROTO;
@@ -463,24 +460,16 @@ take_message(struct sync_send *s, const Persona__Sync__SyncMessage *m)
 static int
 frame_cb(void *arg, const struct frame *f, const uint8_t *payload)
 {
-	Persona__Sync__SyncMessage *m = NULL;
 	struct sync_send *s = arg;
 	int r = -EPROTO;
 
-	if (s->ending)
+	if (s->role.ending)
 		return 0;
 	if (f->kind == FRAME_MESSAGE)
-		m = persona__sync__sync_message__unpack(NULL, f->length,
-		    payload);
-	/* Only a cancel may come outside the order. */
-	if (m != NULL && (f->sequence != 0 || m->kind_case ==
-	    PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL))
-		r = take_message(s, m);
-	if (m != NULL)
-		persona__sync__sync_message__free_unpacked(m, NULL);
+		r = sync_role_message(f, payload, take_message, s);
 	if (r == -EPROTO)
 		give_up(s, REASON_PROTOCOL, NULL);
-	else if (r < 0 && !s->link_dead)
+	else if (r < 0 && !s->role.link_dead)
 		give_up_r(s, r);
 	return 0;
 }
@@ -496,11 +485,7 @@ room_cb(void *arg)
 static void
 failed_cb(void *arg, int r, const char *why)
 {
-	struct sync_send *s = arg;
-
-	s->link_dead = true;
-	log_info("persona %s: %s: %s", s->name, why, strerror(-r));
-	finish(s, sync_link_reason(r), why);
+	sync_role_link_failed(&((struct sync_send *)arg)->role, r, why);
 }
 
 static uint64_t
@@ -547,18 +532,22 @@ sync_send_new(struct sync_send **sp, const struct sync_send_config *cfg,
 		return -ENOMEM;
 	s->ops = ops;
 	s->arg = arg;
-	s->ram_pages = cfg->persona->ram_bytes / PAGE_BYTES;
 	s->tenure = cfg->persona->tenure + 1;
-	snprintf(s->name, sizeof(s->name), "%s", cfg->persona->name);
+	s->role = (struct sync_role){ .verb = "sending", .arg = arg,
+	    .goodbye_ns = GOODBYE_NS, .now_ns = ops->now_ns,
+	    .again = ops->again, .ended = ops->ended };
+	snprintf(s->role.name, sizeof(s->role.name), "%s", cfg->persona->name);
 	effort_init(&s->effort);
 	policy_init(&s->policy, cfg->blackout_budget_ms * MS,
 	    cfg->allow_throttle);
-	if ((r = pack_offer(s, cfg->persona)) < 0 ||
-	    (r = bundle_new(&s->bundle, &bundle_ops, s, cfg->attempt)) < 0) {
+	if ((r = space_plan(&s->plan, cfg->persona->ram_bytes,
+	    cfg->persona->spec)) < 0 ||
+	    (r = pack_offer(s, cfg->persona)) < 0 ||
+	    (r = bundle_new(&s->role.bundle, &bundle_ops, s, cfg->attempt)) < 0) {
 		sync_send_free(s);
 		return r;
 	}
-	bundle_set_cap(s->bundle, cfg->bandwidth_limit);
+	bundle_set_cap(s->role.bundle, cfg->bandwidth_limit);
 	*sp = s;
 	return 0;
 }
@@ -568,7 +557,7 @@ sync_send_free(struct sync_send *s)
 {
 	if (s == NULL)
 		return;
-	bundle_free(s->bundle);
+	bundle_free(s->role.bundle);
 	rounds_free(s->rounds);
 	free(s->offer);
 	free(s->machine);
@@ -578,42 +567,40 @@ sync_send_free(struct sync_send *s)
 int
 sync_send_add_stream(struct sync_send *s, struct stream *stream)
 {
-	return bundle_add(s->bundle, stream);
+	return bundle_add(s->role.bundle, stream);
 }
 
 int
-sync_send_start(struct sync_send *s, struct region *region, uint64_t *dirty)
+sync_send_start(struct sync_send *s, struct space *space, uint64_t *dirty)
 {
 	int r;
 
-	if (s->rounds != NULL || region->n_pages != s->ram_pages)
+	if (s->rounds != NULL ||
+	    !space_plan_equal(space_regions(space), &s->plan))
 		return -EINVAL;
-	if ((r = rounds_new(&s->rounds, region, dirty, 0)) < 0)
+	if ((r = rounds_new(&s->rounds, space, dirty, 0)) < 0)
 		return r;
 	/* Early: what is hot is known before the first page is sent. */
 	ask_harvest(s, true);
-	return sync_say_hello(s->bundle);
+	return sync_say_hello(s->role.bundle);
 }
 
 void
 sync_send_cancel(struct sync_send *s, uint32_t reason, const char *text)
 {
-	if (s->state < SYNC_RELEASED)
+	if (s->role.state < SYNC_RELEASED)
 		give_up(s, reason, text);
 }
 
-/* The owner hears the end when last words are out, or nobody takes them. */
+/* Whatever the reason, the guest is not held back for this move any more. */
 static bool
 run_ending(struct sync_send *s)
 {
-	if (!s->ending || s->state == SYNC_ENDED)
-		return s->ending;
-	if (!s->link_dead && !bundle_flushed(s->bundle) &&
-	    now_ns(s) - s->ending_ns < GOODBYE_NS)
-		return true;
-	enter(s, SYNC_ENDED);
-	s->ops->ended(s->arg, s->reason, s->text);
-	return true;	/* s may be gone */
+	if (s->role.ending && s->policy.throttle > 0) {
+		s->policy.throttle = 0;
+		s->ops->throttle(s->arg, 0);
+	}
+	return sync_role_run_ending(&s->role);
 }
 
 void
@@ -621,11 +608,11 @@ sync_send_step(struct sync_send *s)
 {
 	if (run_ending(s) || s->rounds == NULL || !s->logging)
 		return;
-	if (s->state == SYNC_COPY && !s->round_over)
+	if (s->role.state == SYNC_COPY && !s->round_over)
 		run_copy(s);
-	else if (s->state == SYNC_DRAIN)
+	else if (s->role.state == SYNC_DRAIN)
 		run_drain(s);
-	else if (s->state == SYNC_STOPPED)
+	else if (s->role.state == SYNC_STOPPED)
 		run_stopped(s);
 }
 
@@ -635,12 +622,12 @@ sync_send_tick(struct sync_send *s)
 	uint64_t now = now_ns(s);
 	struct sync_progress p;
 
-	if (s->state == SYNC_ENDED)
+	if (s->role.state == SYNC_ENDED)
 		return;
-	bundle_tick(s->bundle);
-	if (s->rounds != NULL && !s->ending) {
+	bundle_tick(s->role.bundle);
+	if (s->rounds != NULL && !s->role.ending) {
 		rounds_settle(s->rounds, SETTLE_GROUPS);
-		if ((s->state == SYNC_COPY || s->state == SYNC_OFFER) &&
+		if ((s->role.state == SYNC_COPY || s->role.state == SYNC_OFFER) &&
 		    s->logging && now - s->harvested_ns >= HARVEST_NS)
 			ask_harvest(s, false);
 		if (now - s->progress_ns >= PROGRESS_NS) {
@@ -655,7 +642,7 @@ sync_send_tick(struct sync_send *s)
 enum sync_state
 sync_send_state(const struct sync_send *s)
 {
-	return s->state;
+	return s->role.state;
 }
 
 /* Bytes that are probably still to come before the stop. */
@@ -663,15 +650,16 @@ static uint64_t
 bytes_left(const struct sync_send *s)
 {
 	uint64_t left = rounds_pages_left(s->rounds);
-	uint64_t cost = rounds_page_cost(s->rounds), done, guess;
+	uint64_t cost = rounds_page_cost(s->rounds), all, guess;
 	uint64_t next = rounds_pages_next(s->rounds);
 
 	if (rounds_number(s->rounds) > 1)
 		return (left + next) * cost / 256;
 	/* The further the first round is, the more it is believed. */
-	done = s->ram_pages - left;
-	guess = s->guess_bytes * 256 / s->ram_pages;
-	cost = (cost * done + guess * left) / s->ram_pages;
+	if ((all = rounds_pages_all(s->rounds)) == 0)
+		return 0;
+	guess = s->guess_bytes * 256 / all;
+	cost = (cost * (all - left) + guess * left) / all;
 	return (left + next) * cost / 256;
 }
 
@@ -679,18 +667,18 @@ void
 sync_send_progress(struct sync_send *s, struct sync_progress *p)
 {
 	memset(p, 0, sizeof(*p));
-	p->state = s->state;
-	p->pages_total = s->ram_pages;
-	p->bytes = bundle_bytes_out(s->bundle);
-	p->rate = bundle_rate(s->bundle);
+	p->state = s->role.state;
+	p->bytes = bundle_bytes_out(s->role.bundle);
+	p->rate = bundle_rate(s->role.bundle);
 	p->throttle_percent = s->policy.throttle;
 	p->projected_blackout_ms = s->policy.projected_ns / MS;
 	if (s->rounds == NULL)
 		return;
 	p->round = rounds_number(s->rounds);
+	p->pages_total = rounds_pages_all(s->rounds);
 	p->pages_left = rounds_pages_left(s->rounds);
 	p->savings = *rounds_savings(s->rounds);
 	if (p->rate > 0)
 		p->eta_ms = FINISH_MS + (bytes_left(s) +
-		    bundle_unacked(s->bundle)) * 1000 / p->rate;
+		    bundle_unacked(s->role.bundle)) * 1000 / p->rate;
 }

@@ -15,7 +15,7 @@
 
 #include "sync-state.h"
 
-struct region;
+struct space;
 struct stream;
 struct sync_send;
 
@@ -56,10 +56,11 @@ void	sync_send_free(struct sync_send *s);
 int	sync_send_add_stream(struct sync_send *s, struct stream *stream);
 
 /*
- * Guest memory and the bitmap of harvests (rounds_new()); both stay the
- * caller's. Greets and offers. 0 or -errno.
+ * What is to be sent, with the regions that space_plan() gives for the persona, and
+ * the bitmap of harvests (rounds_new()); both stay the caller's. Greets and offers.
+ * 0 or -errno.
  */
-int	sync_send_start(struct sync_send *s, struct region *region,
+int	sync_send_start(struct sync_send *s, struct space *space,
 	    uint64_t *dirty);
 
 /* Answers; in a state that did not ask they change nothing. */

@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "reason.h"
+#include "space.h"
 
 #define TICK_MS		10
 #define TELL_TIMEOUT_MS	5000
@@ -44,6 +45,45 @@ worker_tell(struct worker *w, Persona__Transfer__TransferMessage *m,
 		log_warn_r(r, "personad does not listen");
 		leave(w);
 	}
+}
+
+static int
+back_region(struct space *s, size_t i, struct ipc_msg *in, size_t count,
+    bool writable, size_t *n_fds)
+{
+	int fds[SPACE_REGION_FDS];
+
+	if (count == 0 || count > SPACE_REGION_FDS)
+		return -EINVAL;
+	for (size_t f = 0; f < count; f++)
+		fds[f] = ipc_take_fd(in, (*n_fds)++);
+	return space_back(s, i, fds, count, writable);
+}
+
+int
+worker_space(struct space **sp, const struct space_plan *plan,
+    Persona__Transfer__Region *const *regions, size_t n_regions,
+    struct ipc_msg *in, bool writable, size_t *n_fds)
+{
+	const bool ram_alone = n_regions == 0 && plan->n_regions == 1;
+	struct space *s = NULL;
+	int r = 0;
+
+	*n_fds = 0;
+	if (!ram_alone &&
+	    (r = space_plan_check(plan, regions, n_regions)) < 0)
+		return r;
+	if ((r = space_new(&s, plan)) < 0)
+		return r;
+	for (size_t i = 0; i < plan->n_regions && r == 0; i++)
+		r = back_region(s, i, in, ram_alone || !regions[i]->has_fds ?
+		    1 : regions[i]->fds, writable, n_fds);
+	if (r < 0) {
+		space_free(s);
+		return r;
+	}
+	*sp = s;
+	return 0;
 }
 
 /* --- figures ---------------------------------------------------------------- */

@@ -17,6 +17,8 @@
 
 struct event;
 struct event_base;
+struct space;
+struct space_plan;
 
 struct worker;
 
@@ -57,6 +59,15 @@ int	worker_run(const struct worker_role *role, int ipc_fd);
 
 /* Call the role's step from the loop, soon. */
 void	worker_again(struct worker *w);
+
+/*
+ * The space that personad describes, on the first descriptors of its message, in
+ * their order; *n_fds of them are taken. Absent regions mean RAM alone. 0; -EINVAL
+ * when it is not what the plan says; or -errno.
+ */
+int	worker_space(struct space **sp, const struct space_plan *plan,
+	    Persona__Transfer__Region *const *regions, size_t n_regions,
+	    struct ipc_msg *in, bool writable, size_t *n_fds);
 
 /* Tell personad, with up to n_fds descriptors (kept). Failing ends the worker. */
 void	worker_tell(struct worker *w, Persona__Transfer__TransferMessage *m,

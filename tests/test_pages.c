@@ -11,12 +11,12 @@
 
 #include "bytes.h"
 #include "digest.h"
+#include "fakes/fake-space.h"
 #include "pagecodec.h"
 #include "pagedecode.h"
 #include "pageencode.h"
 #include "pageset.h"
 #include "random.h"
-#include "region.h"
 #include "shadow.h"
 #include "unit.h"
 
@@ -33,34 +33,23 @@ next_random(void)
 /* --- both halves against each other ------------------------------------------ */
 
 struct ends {
-	struct region		ram, copy;
+	struct space		*ram, *copy;
 	struct digest_tree	*tree, *tree2;
 	struct encoder		*encoder;
 	struct decoder		*decoder;
 };
 
 static void
-open_region(struct region *r)
-{
-	int fd = memfd_create("test", MFD_CLOEXEC);
-
-	CU_ASSERT_FATAL(fd >= 0);
-	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, PAGES * (off_t)PAGE_BYTES), 0);
-	CU_ASSERT_EQUAL_FATAL(region_map(r, fd, PAGES * (uint64_t)PAGE_BYTES,
-	    true), 0);
-}
-
-static void
 ends_open(struct ends *e, uint64_t shadow_pages)
 {
 	rnd = 88172645463325252ULL;
-	open_region(&e->ram);
-	open_region(&e->copy);
+	e->ram = fake_ram(PAGES);
+	e->copy = fake_ram(PAGES);
 	CU_ASSERT_EQUAL_FATAL(digest_tree_new(&e->tree, PAGES), 0);
 	CU_ASSERT_EQUAL_FATAL(digest_tree_new(&e->tree2, PAGES), 0);
 	CU_ASSERT_EQUAL_FATAL(encoder_new(&e->encoder, e->tree, PAGES,
 	    shadow_pages * PAGE_BYTES), 0);
-	CU_ASSERT_EQUAL_FATAL(decoder_new(&e->decoder, &e->copy, e->tree2), 0);
+	CU_ASSERT_EQUAL_FATAL(decoder_new(&e->decoder, e->copy, e->tree2), 0);
 }
 
 static void
@@ -70,8 +59,8 @@ ends_close(struct ends *e)
 	decoder_free(e->decoder);
 	digest_tree_free(e->tree);
 	digest_tree_free(e->tree2);
-	region_unmap(&e->ram);
-	region_unmap(&e->copy);
+	space_free(e->ram);
+	space_free(e->copy);
 }
 
 static void
@@ -96,7 +85,7 @@ pass_round(struct ends *e, bool (*which)(uint64_t))
 		if (!which(pfn))
 			continue;
 		while (encoder_add(e->encoder, pfn,
-		    region_page(&e->ram, pfn)) < 0) {
+		    fake_page(e->ram, pfn)) < 0) {
 			CU_ASSERT_FATAL(tries++ < 3);
 			pass_payload(e, false);
 		}
@@ -128,7 +117,7 @@ random_page(uint8_t *page)
 static void
 change(struct ends *e, uint64_t pfn)
 {
-	uint8_t *page = region_page(&e->ram, pfn);
+	uint8_t *page = fake_page(e->ram, pfn);
 	uint64_t v = next_random();
 
 	switch (v % 8) {
@@ -142,7 +131,7 @@ change(struct ends *e, uint64_t pfn)
 		memset(page, (int)(v >> 8 & 3), PAGE_BYTES);
 		break;
 	case 3:		/* the same as some other page */
-		memmove(page, region_page(&e->ram, v >> 16 & 1023), PAGE_BYTES);
+		memmove(page, fake_page(e->ram, v >> 16 & 1023), PAGE_BYTES);
 		break;
 	case 4:
 		for (size_t i = 0; i < PAGE_BYTES; i++)
@@ -171,8 +160,7 @@ every_form_comes_out_as_it_went_in(void)
 			for (int i = 0; i < 1000; i++)
 				change(&e, next_random() % PAGES);
 			pass_round(&e, every);
-			CU_ASSERT_EQUAL(memcmp(e.ram.mem, e.copy.mem,
-			    PAGES * (size_t)PAGE_BYTES), 0);
+			CU_ASSERT(fake_same(e.ram, e.copy));
 		}
 		s = encoder_savings(e.encoder);
 		CU_ASSERT(s->zero_pages > 0 && s->known_pages > 0);
@@ -191,16 +179,16 @@ small_changes_cost_little(void)
 
 	ends_open(&e, PAGES);
 	for (uint64_t i = 0; i < PAGES; i++)
-		random_page(region_page(&e.ram, i));
+		random_page(fake_page(e.ram, i));
 	pass_round(&e, every);
 	CU_ASSERT_EQUAL(encoder_savings(e.encoder)->raw_pages, PAGES);
 	/* Of noise nobody remembers the first form; what changes, it does. */
 	for (uint64_t i = 0; i < PAGES; i++)
-		memset(region_page(&e.ram, i) + 1000, 6, 24);
+		memset(fake_page(e.ram, i) + 1000, 6, 24);
 	pass_round(&e, every);
 	CU_ASSERT_EQUAL(encoder_savings(e.encoder)->raw_pages, 2 * PAGES);
 	for (uint64_t i = 0; i < PAGES; i++)
-		memset(region_page(&e.ram, i) + 1000, 7, 24);
+		memset(fake_page(e.ram, i) + 1000, 7, 24);
 	before = encoder_savings(e.encoder)->delta_bytes;
 	pass_round(&e, every);
 	CU_ASSERT_EQUAL(encoder_savings(e.encoder)->delta_pages, PAGES);
@@ -383,7 +371,8 @@ sets_count_and_find(void)
 	pageset_clear(&s, 64);
 	pageset_clear(&s, 64);
 	CU_ASSERT_EQUAL(s.count, 2);
-	pageset_fill(&s);
+	for (uint64_t pfn = 0; pfn < 130; pfn++)
+		pageset_set(&s, pfn);
 	CU_ASSERT_EQUAL(s.count, 130);
 	CU_ASSERT_EQUAL(s.words[2], 3);
 	pageset_fini(&s);
@@ -451,23 +440,6 @@ cache_keeps_what_is_asked_for(void)
 	shadow_free(s);
 }
 
-static void
-holes_are_known_without_looking(void)
-{
-	struct region r;
-
-	open_region(&r);
-	region_page(&r, 10)[0] = 1;
-	CU_ASSERT(region_is_hole(&r, 0));
-	CU_ASSERT(!region_is_hole(&r, 10));
-	CU_ASSERT(region_is_hole(&r, PAGES - 1));
-	region_page(&r, 20)[0] = 1;
-	region_forget_holes(&r);
-	CU_ASSERT(!region_is_hole(&r, 20));
-	region_unmap(&r);
-	CU_ASSERT(region_map(&r, memfd_create("x", 0), 4096, false) < 0);
-}
-
 int
 main(void)
 {
@@ -487,8 +459,6 @@ main(void)
 		    dirty_pages_wait_where_they_should },
 		{ "the cache keeps what is asked for",
 		    cache_keeps_what_is_asked_for },
-		{ "holes are known without looking",
-		    holes_are_known_without_looking },
 	};
 
 	return unit_main("pages", tests, sizeof(tests) / sizeof(tests[0]));

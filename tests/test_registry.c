@@ -40,13 +40,17 @@ sample(const char *id, const char *name)
 {
 	struct persona_record p = { .ram_bytes = 64 << 20, .vcpus = 1,
 	    .tenure = 1, .has_boot = true, .created_unix_s = 7 };
+	Persona__Spec__Spec spec = PERSONA__SPEC__SPEC__INIT;
+	Persona__Spec__Boot kernel = PERSONA__SPEC__BOOT__INIT;
+	const char *why;
 
 	strcpy(p.id, id);
 	strcpy(p.name, name);
 	strcpy(p.cpu_baseline, "x86-64-v2");
 	strcpy(p.cmdline, "rate=1M");
-	p.spec.len = 3;
-	memcpy(p.spec.bytes, "a\0b", 3);
+	kernel.bytes = 5000;
+	spec.kernel = &kernel;
+	CU_ASSERT_EQUAL(spec_pack(&spec, &p.spec, &why), 0);
 	return p;
 }
 
@@ -64,8 +68,8 @@ record_survives_reopening(void)
 	CU_ASSERT_STRING_EQUAL(got.id, ID);
 	CU_ASSERT_STRING_EQUAL(got.cmdline, "rate=1M");
 	CU_ASSERT_EQUAL(got.ram_bytes, 64 << 20);
-	CU_ASSERT_EQUAL(got.spec.len, 3);
-	CU_ASSERT_EQUAL(memcmp(got.spec.bytes, "a\0b", 3), 0);
+	CU_ASSERT_EQUAL(got.spec.len, p.spec.len);
+	CU_ASSERT_EQUAL(memcmp(got.spec.bytes, p.spec.bytes, p.spec.len), 0);
 	CU_ASSERT_TRUE(got.running);
 	CU_ASSERT_EQUAL(got.holding, HOLDING_OWNER);
 	CU_ASSERT_EQUAL(registry_persona_ended(r, ID, true, "why"), 0);
@@ -88,6 +92,7 @@ older_file_is_brought_up(void)
 	registry_close(r);
 	CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
 	CU_ASSERT_EQUAL_FATAL(sqlite3_exec(db,
+	    "ALTER TABLE persona DROP COLUMN image_attempt;"
 	    "ALTER TABLE persona DROP COLUMN spec;"
 	    "ALTER TABLE incoming DROP COLUMN spec;"
 	    "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
@@ -98,7 +103,7 @@ older_file_is_brought_up(void)
 	CU_ASSERT_EQUAL(got.spec.len, 0);
 	CU_ASSERT_EQUAL(registry_persona_set_spec(r, ID, &p.spec), 0);
 	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &got), 0);
-	CU_ASSERT_EQUAL(got.spec.len, 3);
+	CU_ASSERT_EQUAL(got.spec.len, p.spec.len);
 	registry_close(r);
 }
 
@@ -196,12 +201,18 @@ ownership_wants_its_own_preparation(void)
 	CU_ASSERT_FALSE(got.aborted);
 	CU_ASSERT_EQUAL(registry_target_owner(r, ID, 4), 0);
 	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &p), 0);
-	CU_ASSERT_EQUAL(p.spec.len, 3);
+	CU_ASSERT_EQUAL(p.spec.len, in.persona.spec.len);
 	CU_ASSERT_EQUAL(registry_persona_get(r, "work", &p), 0);
 	CU_ASSERT_EQUAL(p.holding, HOLDING_OWNER);
 	CU_ASSERT_EQUAL(p.tenure, 2);
 	CU_ASSERT_TRUE(p.running);
-	CU_ASSERT_FALSE(p.has_boot);
+	/* Its boot files have come, and where they lie is known until they settle. */
+	CU_ASSERT_TRUE(p.has_boot);
+	CU_ASSERT_EQUAL(p.image_attempt, 4);
+	CU_ASSERT_EQUAL(registry_image_settled(r, ID), 0);
+	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &p), 0);
+	CU_ASSERT_EQUAL(p.image_attempt, 0);
+	CU_ASSERT_EQUAL(registry_image_settled(r, OTHER), -ENOENT);
 	CU_ASSERT_EQUAL(registry_incoming_get(r, ID, &got), -ENOENT);
 	/* We own it: nobody may bring another copy. */
 	in.attempt = 5;

@@ -3,8 +3,10 @@
  * Both roles of the sync engine against each other: what arrives is what was
  * there, and whatever breaks before the handover, the guest runs at the source.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "fakes/sync-pair.h"
 #include "log.h"
@@ -242,7 +244,7 @@ page_that_is_wrong_is_found_before_release(void)
 	p.hold_stop = true;
 	CU_ASSERT(pair_run_to(&p, SYNC_STOPPING, 20000));
 	/* The last delta of this page is then applied to another base. */
-	region_page(&p.copy, 120)[4095] ^= 1;
+	fake_page(p.copy, 120)[4095] ^= 1;
 	pair_write(&p, 120, 12345);
 	p.hold_stop = false;
 	CU_ASSERT(pair_run(&p, 2000));
@@ -293,6 +295,131 @@ stale_answers_change_nothing(void)
 	pair_close(&p);
 }
 
+/* --- disks and boot files ------------------------------------------------------ */
+
+static const struct pair_config with_disk = {
+	.filled_pages = 1024, .hot_first = 64, .hot_pages = 256,
+	.dirty_per_step = 1, .step_bytes = 25000, .delay_steps = 1,
+	.disk_bytes = (uint64_t)32 << 20, .disk_filled = 900,
+	.disk_per_step = 1, .kernel_bytes = 123456,
+};
+
+/* Written and discarded all the while, over a disk of which little was full. */
+static void
+disk_moves_with_memory(void)
+{
+	struct pair_config cfg = with_disk;
+	struct pair p;
+
+	cfg.discard_per_step = 1;
+	pair_open(&p, &cfg);
+	CU_ASSERT(pair_run(&p, 20000));
+	assert_moved(&p);
+	CU_ASSERT(p.send_last.round > 1);
+	CU_ASSERT(p.resumed_ns - p.stopped_ns < 60 * MS);
+	pair_close(&p);
+}
+
+static void
+empty_disk_costs_nothing(void)
+{
+	struct pair_config cfg = with_disk;
+	struct pair p;
+	uint64_t bytes;
+
+	cfg.dirty_per_step = cfg.disk_per_step = 0;
+	cfg.disk_filled = 0;
+	cfg.kernel_bytes = 0;
+	cfg.disk_bytes = 0;
+	pair_open(&p, &cfg);
+	CU_ASSERT(pair_run(&p, 20000));
+	bytes = p.send_last.bytes;
+	pair_close(&p);
+
+	cfg.disk_bytes = (uint64_t)8 << 30;
+	pair_open(&p, &cfg);
+	CU_ASSERT(pair_run(&p, 20000));
+	CU_ASSERT_EQUAL(p.send_reason, REASON_OK);
+	CU_ASSERT(p.owns);
+	CU_ASSERT(p.send_last.bytes < bytes + bytes / 20 + 4096);
+	/* It begins where there is something, not at nine tenths. */
+	CU_ASSERT(p.send_last.pages_total <= cfg.filled_pages);
+	pair_close(&p);
+}
+
+/* What is discarded at the source is a hole at the target, not zeros on its disk. */
+static void
+discarded_blocks_are_given_back_at_the_target(void)
+{
+	struct pair_config cfg = with_disk;
+	uint64_t first, end;
+	struct pair p;
+
+	cfg.disk_per_step = 0;
+	pair_open(&p, &cfg);
+	p.hold_stop = true;
+	CU_ASSERT(pair_run_to(&p, SYNC_STOPPING, 20000));
+	for (uint64_t i = 0; i < cfg.disk_bytes / PAGE_BYTES; i++)
+		pair_discard(&p, p.disk_first + i);
+	p.hold_stop = false;
+	CU_ASSERT(pair_run(&p, 20000));
+	assert_moved(&p);
+	CU_ASSERT(space_data(p.copy, p.disk_first, &first, &end));
+	CU_ASSERT_EQUAL(first, p.plan.regions[2].first);
+	pair_close(&p);
+}
+
+/* As a file system that is full: beyond this, files take nothing (EFBIG). */
+static void
+limit_file_size(uint64_t bytes)
+{
+	struct rlimit l;
+
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &l), 0);
+	l.rlim_cur = bytes == UINT64_MAX ? l.rlim_max : bytes;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+/* The target's disk takes no more: the source hears it in words, and runs on. */
+static void
+full_disk_at_the_target_ends_it(void)
+{
+	struct pair_config cfg = with_disk;
+	struct pair p;
+
+	cfg.disk_per_step = 0;	/* the limit is the whole process's */
+	cfg.full_disk_fd = fake_file(cfg.disk_bytes);
+	signal(SIGXFSZ, SIG_IGN);
+	pair_open(&p, &cfg);
+	limit_file_size(cfg.disk_bytes / 4);
+	CU_ASSERT(pair_run(&p, 20000));
+	limit_file_size(UINT64_MAX);
+	CU_ASSERT_EQUAL(p.send_reason, REASON_DISK_FULL);
+	CU_ASSERT_EQUAL(p.receive_reason, REASON_DISK_FULL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(p.send_text, "no room"));
+	assert_source_keeps_it(&p);
+	pair_close(&p);
+	close(cfg.full_disk_fd);
+}
+
+/* The vmm's bitmap names pages that nobody has: they are not sent. */
+static void
+bits_between_regions_mean_nothing(void)
+{
+	struct pair_config cfg = with_disk;
+	struct pair p;
+
+	cfg.disk_bytes = 5 * PAGE_BYTES;
+	cfg.disk_filled = 5;
+	pair_open(&p, &cfg);
+	CU_ASSERT(pair_run_to(&p, SYNC_COPY, 2000));
+	for (uint64_t pfn = p.disk_first + 5; pfn < p.plan.n_dirty + 59; pfn++)
+		p.log[pfn / 64] |= (uint64_t)1 << pfn % 64;
+	CU_ASSERT(pair_run(&p, 20000));
+	assert_moved(&p);
+	pair_close(&p);
+}
+
 int
 main(void)
 {
@@ -318,6 +445,14 @@ main(void)
 		{ "the bandwidth limit is kept", bandwidth_limit_is_kept },
 		{ "stale answers change nothing (1)",
 		    stale_answers_change_nothing },
+		{ "a disk moves with memory (3, 8)", disk_moves_with_memory },
+		{ "an empty disk costs nothing", empty_disk_costs_nothing },
+		{ "discarded blocks are given back at the target",
+		    discarded_blocks_are_given_back_at_the_target },
+		{ "a full disk at the target ends it (2)",
+		    full_disk_at_the_target_ends_it },
+		{ "bits between regions mean nothing",
+		    bits_between_regions_mean_nothing },
 	};
 
 	log_init("test_sync", LOG_ERR);

@@ -12,10 +12,10 @@
 
 #include "../random.h"
 #include "digest.h"
+#include "fakes/fake-space.h"
 #include "pagecodec.h"
 #include "pagedecode.h"
 #include "pageencode.h"
-#include "region.h"
 
 #define PAGES	16384u		/* 64 MiB */
 
@@ -92,18 +92,8 @@ make_mixed(uint8_t *page, unsigned int i)
 	kinds[i / 256 % 4](page, i);
 }
 
-static void
-open_region(struct region *r)
-{
-	int fd = memfd_create("bench", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, (off_t)PAGES * PAGE_BYTES) < 0 ||
-	    region_map(r, fd, (uint64_t)PAGES * PAGE_BYTES, true) < 0)
-		exit(EXIT_FAILURE);
-}
-
 struct run {
-	struct region		ram, copy;
+	struct space		*ram, *copy;
 	struct digest_tree	*tree, *tree2;
 	struct encoder		*encoder;
 	struct decoder		*decoder;
@@ -134,7 +124,7 @@ pass(struct run *r)
 	r->encode_s -= now_s();
 	for (uint64_t pfn = 0; pfn < PAGES; pfn++)
 		while (encoder_add(r->encoder, pfn,
-		    region_page(&r->ram, pfn)) < 0)
+		    fake_page(r->ram, pfn)) < 0)
 			pass_payload(r, false);
 	pass_payload(r, true);
 	r->encode_s += now_s();
@@ -155,33 +145,33 @@ bench(const char *name, void (*make)(uint8_t *, unsigned int), int effort)
 	struct run r = { .bytes = 0 };
 	char again[64];
 
-	open_region(&r.ram);
-	open_region(&r.copy);
+	r.ram = fake_ram(PAGES);
+	r.copy = fake_ram(PAGES);
 	for (unsigned int i = 0; i < PAGES; i++)
-		make(region_page(&r.ram, i), i);
+		make(fake_page(r.ram, i), i);
 	if (digest_tree_new(&r.tree, PAGES) < 0 ||
 	    digest_tree_new(&r.tree2, PAGES) < 0 ||
 	    encoder_new(&r.encoder, r.tree, PAGES,
 	    (uint64_t)PAGES * PAGE_BYTES) < 0 ||
-	    decoder_new(&r.decoder, &r.copy, r.tree2) < 0)
+	    decoder_new(&r.decoder, r.copy, r.tree2) < 0)
 		exit(EXIT_FAILURE);
 	encoder_set_effort(r.encoder, effort);
 	pass(&r);
 	report(name, effort, &r);
 	for (unsigned int i = 0; i < PAGES; i++)
 		for (unsigned int k = 0; k < 4; k++)
-			region_page(&r.ram, i)[next_random() % PAGE_BYTES] ^= 1;
+			fake_page(r.ram, i)[next_random() % PAGE_BYTES] ^= 1;
 	pass(&r);
 	snprintf(again, sizeof(again), "%s, 4 bytes new", name);
 	report(again, effort, &r);
-	if (memcmp(r.ram.mem, r.copy.mem, (size_t)PAGES * PAGE_BYTES) != 0)
+	if (!fake_same(r.ram, r.copy))
 		exit(EXIT_FAILURE);
 	encoder_free(r.encoder);
 	decoder_free(r.decoder);
 	digest_tree_free(r.tree);
 	digest_tree_free(r.tree2);
-	region_unmap(&r.ram);
-	region_unmap(&r.copy);
+	space_free(r.ram);
+	space_free(r.copy);
 }
 
 int

@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fakes/fake-space.h"
 #include "log.h"
-#include "region.h"
 #include "stream.h"
 #include "sync-receive.h"
 #include "sync-send.h"
@@ -35,7 +35,8 @@ struct bench {
 	struct event		*tick, *again;
 	struct sync_send	*send;
 	struct sync_receive	*receive;
-	struct region		ram;
+	struct space		*ram;
+	uint64_t		n_pages;
 	uint64_t		*log, *dirty;
 	uint64_t		hot_pages, dirty_rate;	/* pages a second */
 	volatile bool		runs;
@@ -144,7 +145,7 @@ static void *
 guest(void *arg)
 {
 	struct bench *b = arg;
-	uint64_t x = 88172645463325252ULL, first = b->ram.n_pages / 2;
+	uint64_t x = 88172645463325252ULL, first = b->n_pages / 2;
 
 	while (b->runs) {
 		for (uint64_t i = 0; i < b->dirty_rate / 1000; i++) {
@@ -152,9 +153,9 @@ guest(void *arg)
 
 			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 			pfn = first + x % b->hot_pages;
-			memcpy(region_page(&b->ram, pfn) + x / 7 % 500 * 8, &x,
+			memcpy(fake_page(b->ram, pfn) + x / 7 % 500 * 8, &x,
 			    sizeof(x));
-			memset(region_page(&b->ram, pfn) + x / 11 % 4000,
+			memset(fake_page(b->ram, pfn) + x / 11 % 4000,
 			    (int)x, 32);
 			w = pfn / 64;
 			__atomic_fetch_or(&b->log[w], 1ULL << pfn % 64,
@@ -173,7 +174,7 @@ harvest(void *arg, bool start)
 	struct bench *b = arg;
 
 	(void)start;
-	for (uint64_t i = 0; i < b->ram.n_pages / 64; i++)
+	for (uint64_t i = 0; i < b->n_pages / 64; i++)
 		b->dirty[i] |= __atomic_exchange_n(&b->log[i], 0,
 		    __ATOMIC_SEQ_CST);
 	sync_send_harvested(b->send);
@@ -224,8 +225,8 @@ fill(struct bench *b)
 	    "if (" };
 	uint64_t x = 1234567;
 
-	for (uint64_t pfn = 0; pfn < b->ram.n_pages; pfn++) {
-		uint8_t *page = region_page(&b->ram, pfn);
+	for (uint64_t pfn = 0; pfn < b->n_pages; pfn++) {
+		uint8_t *page = fake_page(b->ram, pfn);
 		size_t at = 0;
 
 		switch (pfn / 64 % 4) {
@@ -256,13 +257,10 @@ fill(struct bench *b)
 }
 
 static void
-map_ram(struct region *r, uint64_t bytes)
+map_ram(struct bench *b, uint64_t bytes)
 {
-	int fd = memfd_create("bench", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 ||
-	    region_map(r, fd, bytes, true) < 0)
-		die("memory");
+	b->ram = fake_ram(bytes / PAGE_BYTES);
+	b->n_pages = bytes / PAGE_BYTES;
 }
 
 static struct stream *
@@ -296,10 +294,10 @@ run_send(struct bench *b, char **argv, int argc)
 	    .sin_port = htons((uint16_t)atoi(argv[3])) };
 
 	b->sends = true;
-	map_ram(&b->ram, mb << 20);
+	map_ram(b, mb << 20);
 	fill(b);
-	b->log = calloc(b->ram.n_pages / 64, 8);
-	b->dirty = calloc(b->ram.n_pages / 64, 8);
+	b->log = calloc(b->n_pages / 64, 8);
+	b->dirty = calloc(b->n_pages / 64, 8);
 	b->hot_pages = hot * 256;
 	b->dirty_rate = rate * 256;
 	persona.id = (char *)(uintptr_t)"0123456789abcdef0123456789abcdef";
@@ -323,7 +321,7 @@ run_send(struct bench *b, char **argv, int argc)
 	if (hot > 0)
 		pthread_create(&guest_thread, NULL, guest, b);
 	b->begun_ns = now_ns(NULL);
-	if (sync_send_start(b->send, &b->ram, b->dirty) < 0)
+	if (sync_send_start(b->send, b->ram, b->dirty) < 0)
 		die("start");
 }
 
@@ -335,8 +333,8 @@ offered(void *arg, uint64_t attempt, const Persona__Transfer__Persona *persona)
 	struct bench *b = arg;
 
 	(void)attempt;
-	map_ram(&b->ram, persona->ram_bytes);
-	sync_receive_accept(b->receive, &b->ram);
+	map_ram(b, persona->ram_bytes);
+	sync_receive_accept(b->receive, b->ram);
 }
 
 static void

@@ -20,34 +20,72 @@ next_random(struct pair *p)
 
 /* --- the guest -------------------------------------------------------------- */
 
+static uint64_t
+dirty_words(const struct pair *p)
+{
+	return (p->plan.n_dirty + 63) / 64;
+}
+
 static void
 mark(struct pair *p, uint64_t pfn)
 {
 	p->log[pfn / 64] |= (uint64_t)1 << pfn % 64;
 }
 
+/* The guest's page to change; given back by put_page(). */
+static uint8_t *
+get_page(struct pair *p, uint64_t pfn, uint8_t copy[PAGE_BYTES])
+{
+	const uint8_t *page;
+
+	if (pfn < PAIR_PAGES)
+		return fake_page(p->guest, pfn);
+	fake_need(space_page(p->guest, pfn, &page) == 0, "space_page");
+	memcpy(copy, page, PAGE_BYTES);
+	return copy;
+}
+
+static void
+put_page(struct pair *p, uint64_t pfn, const uint8_t *page)
+{
+	if (pfn >= PAIR_PAGES)
+		fake_put(p->guest, pfn, page);
+	mark(p, pfn);
+}
+
 void
 pair_write(struct pair *p, uint64_t pfn, uint64_t value)
 {
-	memcpy(region_page(&p->ram, pfn) + value % 500 * 8, &value,
-	    sizeof(value));
+	uint8_t copy[PAGE_BYTES], *page = get_page(p, pfn, copy);
+
+	memcpy(page + value % 500 * 8, &value, sizeof(value));
+	put_page(p, pfn, page);
+}
+
+void
+pair_discard(struct pair *p, uint64_t pfn)
+{
+	fake_need(space_zero(p->guest, pfn, 1) == 0, "space_zero");
 	mark(p, pfn);
 }
 
 static void
 fill_noise(struct pair *p, uint64_t pfn)
 {
+	uint8_t copy[PAGE_BYTES], *page = get_page(p, pfn, copy);
+
 	for (size_t i = 0; i < PAGE_BYTES; i += 8) {
 		uint64_t v = next_random(p);
 
-		memcpy(region_page(&p->ram, pfn) + i, &v, sizeof(v));
+		memcpy(page + i, &v, sizeof(v));
 	}
+	put_page(p, pfn, page);
 }
 
 static void
 fill_mixed(struct pair *p, uint64_t pfn)
 {
-	uint8_t *page = region_page(&p->ram, pfn);
+	uint8_t copy[PAGE_BYTES], *page = get_page(p, pfn, copy);
 
 	switch (pfn / 16 % 4) {
 	case 0:
@@ -62,6 +100,23 @@ fill_mixed(struct pair *p, uint64_t pfn)
 		break;
 	default:
 		fill_noise(p, pfn);
+		return;
+	}
+	put_page(p, pfn, page);
+}
+
+static void
+disk_step(struct pair *p)
+{
+	uint64_t n = p->cfg.disk_bytes / PAGE_BYTES, pfn;
+
+	for (unsigned int i = 0; i < p->cfg.disk_per_step; i++) {
+		pfn = p->disk_first + next_random(p) % n;
+		pair_write(p, pfn, next_random(p));
+	}
+	for (unsigned int i = 0; i < p->cfg.discard_per_step; i++) {
+		pfn = p->disk_first + next_random(p) % n;
+		pair_discard(p, pfn);
 	}
 }
 
@@ -70,7 +125,10 @@ guest_step(struct pair *p)
 {
 	unsigned int n = p->cfg.dirty_per_step * (100 - p->throttle) / 100;
 
-	if (!p->guest_runs || p->cfg.hot_pages == 0)
+	if (!p->guest_runs)
+		return;
+	disk_step(p);
+	if (p->cfg.hot_pages == 0)
 		return;
 	for (unsigned int i = 0; i < n; i++) {
 		uint64_t pfn = p->cfg.hot_first +
@@ -78,7 +136,6 @@ guest_step(struct pair *p)
 
 		if (p->cfg.whole_pages) {
 			fill_noise(p, pfn);
-			mark(p, pfn);
 		} else {
 			pair_write(p, pfn, next_random(p));
 		}
@@ -105,7 +162,7 @@ on_harvest(void *arg, bool start)
 	struct pair *p = arg;
 
 	if (start)
-		memset(p->log, 0, PAIR_PAGES / 8);
+		memset(p->log, 0, dirty_words(p) * 8);
 	p->harvest_in = 2;
 }
 
@@ -175,7 +232,7 @@ source_step(struct pair *p)
 	uint8_t state[PAIR_STATE];
 
 	if (due(&p->harvest_in)) {
-		for (uint64_t i = 0; i < PAIR_PAGES / 64; i++) {
+		for (uint64_t i = 0; i < dirty_words(p); i++) {
 			p->dirty[i] |= p->log[i];
 			p->log[i] = 0;
 		}
@@ -250,7 +307,7 @@ target_step(struct pair *p)
 		if (p->cfg.refuse)
 			sync_receive_refuse(p->receive, 9, "there is one here");
 		else
-			sync_receive_accept(p->receive, &p->copy);
+			sync_receive_accept(p->receive, p->copy);
 	}
 	if (!p->hold_prepared && due(&p->prepared_in))
 		sync_receive_prepared(p->receive, TENURE + 1);
@@ -272,13 +329,54 @@ check(bool ok, const char *what)
 	exit(EXIT_FAILURE);
 }
 
+/* The guest writes what the source's engine may only read. */
 static void
-open_memory(struct region *r)
+open_source(struct pair *p)
 {
-	int fd = memfd_create("pair", MFD_CLOEXEC);
+	check(space_new(&p->guest, &p->plan) == 0 &&
+	    space_new(&p->source, &p->plan) == 0, "space");
+	for (size_t i = 0; i < p->plan.n_regions; i++) {
+		int fd = fake_file(p->plan.regions[i].bytes), view = dup(fd);
 
-	check(fd >= 0 && ftruncate(fd, (off_t)PAIR_RAM_BYTES) == 0, "memfd");
-	check(region_map(r, fd, PAIR_RAM_BYTES, true) == 0, "region_map");
+		check(space_back(p->guest, i, &fd, 1, true) == 0 &&
+		    space_back(p->source, i, &view, 1, false) == 0, "back");
+	}
+}
+
+static void
+open_target(struct pair *p)
+{
+	check(space_new(&p->copy, &p->plan) == 0, "space");
+	for (size_t i = 0; i < p->plan.n_regions; i++) {
+		int fd = p->plan.regions[i].kind == SPACE_DISK &&
+		    p->cfg.full_disk_fd > 0 ? dup(p->cfg.full_disk_fd) :
+		    fake_file(p->plan.regions[i].bytes);
+
+		check(space_back(p->copy, i, &fd, 1, true) == 0, "back");
+	}
+}
+
+static void
+fill_disk(struct pair *p)
+{
+	uint8_t page[PAGE_BYTES];
+
+	for (uint64_t i = 0; i < p->cfg.disk_filled; i++)
+		fill_mixed(p, p->disk_first + i * 7 %
+		    (p->cfg.disk_bytes / PAGE_BYTES));
+	for (size_t i = 1; i < p->plan.n_regions; i++) {
+		const struct space_region *r = &p->plan.regions[i];
+
+		if (r->kind != SPACE_KERNEL)
+			continue;
+		for (uint64_t k = 0; k < r->n_pages; k++) {
+			memset(page, (int)k + 1, sizeof(page));
+			if (k + 1 == r->n_pages && r->bytes % PAGE_BYTES)
+				memset(page + r->bytes % PAGE_BYTES, 0,
+				    PAGE_BYTES - r->bytes % PAGE_BYTES);
+			fake_put(p->guest, r->first + k, page);
+		}
+	}
 }
 
 static void
@@ -318,6 +416,9 @@ pair_open(struct pair *p, const struct pair_config *cfg)
 	};
 	Persona__Transfer__Persona persona =
 	    PERSONA__TRANSFER__PERSONA__INIT;
+	Persona__Spec__Spec spec = PERSONA__SPEC__SPEC__INIT;
+	Persona__Spec__Disk disk = PERSONA__SPEC__DISK__INIT, *disks = &disk;
+	Persona__Spec__Boot kernel = PERSONA__SPEC__BOOT__INIT;
 	struct sync_send_config send = { .persona = &persona, .attempt = 7,
 	    .blackout_budget_ms = cfg->budget_ms ? cfg->budget_ms : 100,
 	    .bandwidth_limit = cfg->bandwidth_limit,
@@ -328,23 +429,32 @@ pair_open(struct pair *p, const struct pair_config *cfg)
 	p->random = 88172645463325252ULL;
 	p->now_ns = 1000 * STEP_NS;
 	p->guest_runs = true;
-	open_memory(&p->ram);
-	open_memory(&p->copy);
-	p->log = calloc(PAIR_PAGES / 64, 8);
-	p->dirty = calloc(PAIR_PAGES / 64, 8);
-	for (uint64_t i = 0; i < cfg->filled_pages; i++)
-		fill_mixed(p, i);
+	disk.bytes = cfg->disk_bytes;
+	spec.disks = &disks;
+	spec.n_disks = cfg->disk_bytes > 0;
+	kernel.bytes = cfg->kernel_bytes;
+	spec.kernel = cfg->kernel_bytes > 0 ? &kernel : NULL;
+	persona.spec = &spec;
 	persona.id = (char *)(uintptr_t)"0123456789abcdef0123456789abcdef";
 	persona.name = (char *)(uintptr_t)"work";
 	persona.ram_bytes = PAIR_RAM_BYTES;
 	persona.vcpus = 1;
 	persona.cpu_baseline = (char *)(uintptr_t)"x86-64-v2";
 	persona.tenure = TENURE;
+	check(space_plan(&p->plan, PAIR_RAM_BYTES, &spec) == 0, "space_plan");
+	p->disk_first = p->plan.n_regions > 1 ? p->plan.regions[1].first : 0;
+	p->log = calloc(dirty_words(p), 8);
+	p->dirty = calloc(dirty_words(p), 8);
+	open_source(p);
+	open_target(p);
+	for (uint64_t i = 0; i < cfg->filled_pages; i++)
+		fill_mixed(p, i);
+	fill_disk(p);
 	check(sync_send_new(&p->send, &send, &send_ops, p) == 0, "send_new");
 	check(sync_receive_new(&p->receive, &receive_ops, p) == 0,
 	    "receive_new");
 	open_links(p);
-	check(sync_send_start(p->send, &p->ram, p->dirty) == 0, "start");
+	check(sync_send_start(p->send, p->source, p->dirty) == 0, "start");
 }
 
 void
@@ -354,8 +464,9 @@ pair_close(struct pair *p)
 	sync_receive_free(p->receive);
 	for (unsigned int i = 0; i < PAIR_LINKS; i++)
 		stream_mem_free(p->links[i]);
-	region_unmap(&p->ram);
-	region_unmap(&p->copy);
+	space_free(p->guest);
+	space_free(p->source);
+	space_free(p->copy);
 	free(p->log);
 	free(p->dirty);
 }
@@ -406,5 +517,5 @@ pair_same(const struct pair *p)
 	for (size_t i = 0; i < sizeof(p->state); i++)
 		if (p->state[i] != 0xa5)
 			return false;
-	return memcmp(p->ram.mem, p->copy.mem, PAIR_RAM_BYTES) == 0;
+	return fake_same(p->guest, p->copy);
 }

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fakes/fake-space.h"
 #include "fakes/stream-mem.h"
-#include "region.h"
 #include "sync-receive.h"
 #include "sync-send.h"
 
@@ -32,6 +32,13 @@ struct pair_config {
 	uint64_t	bandwidth_limit;
 	bool		no_throttle;
 	bool		refuse;
+	/* beside memory */
+	uint64_t	disk_bytes;	/* of one disk; 0: none */
+	uint64_t	disk_filled;	/* pages of it */
+	unsigned int	disk_per_step;	/* pages written while it runs */
+	unsigned int	discard_per_step;
+	uint64_t	kernel_bytes;	/* of a boot file; 0: none */
+	int		full_disk_fd;	/* the target's disk; 0: an empty one */
 };
 
 struct pair {
@@ -39,7 +46,10 @@ struct pair {
 	struct stream_mem	*links[PAIR_LINKS];
 	uint64_t		now_ns;
 	/* the guest and its two memories */
-	struct region		ram, copy;	/* source, target */
+	struct space_plan	plan;
+	struct space		*guest;		/* as it sees itself */
+	struct space		*source, *copy;	/* what either engine is given */
+	uint64_t		disk_first;	/* page */
 	uint64_t		*log;		/* what a harvest will report */
 	uint64_t		*dirty;		/* what harvests have reported */
 	bool			guest_runs;
@@ -84,10 +94,13 @@ bool	pair_run_to(struct pair *p, enum sync_state state,
 
 void	pair_cut(struct pair *p);
 
-/* The target has the source's memory, byte for byte, and the machine state. */
+/* The target has all of the source's pages, byte for byte, and the machine state. */
 bool	pair_same(const struct pair *p);
 
-/* Write a page as the guest would. */
+/* Change a page, of memory or of a disk, as the guest would. */
 void	pair_write(struct pair *p, uint64_t pfn, uint64_t value);
+
+/* Give a page of a disk back as the guest would. */
+void	pair_discard(struct pair *p, uint64_t pfn);
 
 #endif

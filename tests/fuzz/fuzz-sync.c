@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 #include "digest.h"
+#include "fakes/fake-space.h"
 #include "fakes/stream-mem.h"
 #include "frame.h"
 #include "log.h"
 #include "pagedecode.h"
 #include "pageencode.h"
 #include "random.h"
-#include "region.h"
 #include "sync-receive.h"
 #include "sync-send.h"
 
@@ -56,21 +56,11 @@ damage(uint8_t *data, size_t len)
 /* --- page payloads ----------------------------------------------------------- */
 
 static void
-open_region(struct region *r)
-{
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, PAGES * (off_t)PAGE_BYTES) < 0 ||
-	    region_map(r, fd, PAGES * (uint64_t)PAGE_BYTES, true) < 0)
-		exit(EXIT_FAILURE);
-}
-
-static void
-change_pages(struct region *r)
+change_pages(struct space *s)
 {
 	for (int i = 0; i < 40; i++) {
 		uint64_t v = next_random();
-		uint8_t *page = region_page(r, v % PAGES);
+		uint8_t *page = fake_page(s, v % PAGES);
 
 		if (v >> 20 & 1)
 			memset(page, (int)(v >> 8 & 3), PAGE_BYTES / 2);
@@ -97,24 +87,22 @@ fuzz_payloads(int cases)
 {
 	struct digest_tree *tree, *tree2;
 	static uint8_t bad[FRAME_PAYLOAD_MAX];
-	struct region ram, copy;
+	struct space *ram = fake_ram(PAGES), *copy = fake_ram(PAGES);
 	struct encoder *e;
 	struct decoder *d;
 
-	open_region(&ram);
-	open_region(&copy);
 	if (digest_tree_new(&tree, PAGES) < 0 ||
 	    digest_tree_new(&tree2, PAGES) < 0 ||
 	    encoder_new(&e, tree, PAGES, PAGES * PAGE_BYTES) < 0 ||
-	    decoder_new(&d, &copy, tree2) < 0)
+	    decoder_new(&d, copy, tree2) < 0)
 		exit(EXIT_FAILURE);
 	while (cases > 0) {
 		const uint8_t *payload;
 		size_t len;
 
-		change_pages(&ram);
+		change_pages(ram);
 		for (uint64_t pfn = 0; pfn < PAGES; pfn++)
-			if (encoder_add(e, pfn, region_page(&ram, pfn)) < 0)
+			if (encoder_add(e, pfn, fake_page(ram, pfn)) < 0)
 				break;
 		len = encoder_take(e, true, &payload);
 		for (int i = 0; i < 20; i++, cases--) {
@@ -129,8 +117,8 @@ fuzz_payloads(int cases)
 	decoder_free(d);
 	digest_tree_free(tree);
 	digest_tree_free(tree2);
-	region_unmap(&ram);
-	region_unmap(&copy);
+	space_free(ram);
+	space_free(copy);
 }
 
 /* --- frames and messages, into a real engine ---------------------------------- */
@@ -301,7 +289,7 @@ one_file(const char *path)
 {
 	static uint8_t data[BIG];
 	struct digest_tree *tree;
-	struct region copy;
+	struct space *copy = fake_ram(PAGES);
 	struct decoder *d;
 	FILE *f = fopen(path, "rb");
 	size_t len;
@@ -310,14 +298,13 @@ one_file(const char *path)
 		return EXIT_FAILURE;
 	len = fread(data, 1, sizeof(data), f);
 	fclose(f);
-	open_region(&copy);
 	if (digest_tree_new(&tree, PAGES) < 0 ||
-	    decoder_new(&d, &copy, tree) < 0)
+	    decoder_new(&d, copy, tree) < 0)
 		return EXIT_FAILURE;
 	try_payload(data, len, d);
 	decoder_free(d);
 	digest_tree_free(tree);
-	region_unmap(&copy);
+	space_free(copy);
 	one_talk(data, len);
 	return EXIT_SUCCESS;
 }

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The names of a persona's files and the directories they move through. Reads and
+ * writes no byte of them.
+ */
+#include "image-files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "hexid.h"
+#include "log.h"
+#include "privdir.h"
+
+#define FILE_PATH_MAX	(CONF_STATE_DIR_MAX + 160)
+#define TEMPLATE_BYTES	32u
+
+static const char incoming[] = "incoming-";
+
+/* <state-dir>/images/<prefix><id><tail> */
+static const char *
+place(const struct daemon *d, const char *prefix, const char *id,
+    const char *tail, char path[FILE_PATH_MAX])
+{
+	snprintf(path, FILE_PATH_MAX, "%s/images/%s%s%s", d->conf.state_dir,
+	    prefix, id, tail);
+	return path;
+}
+
+const char *
+image_incoming_dir(const char *id, uint64_t attempt,
+    char dir[INCOMING_DIR_MAX])
+{
+	snprintf(dir, INCOMING_DIR_MAX, "images/%s%s-%llu", incoming, id,
+	    (unsigned long long)attempt);
+	return dir;
+}
+
+static const char *
+incoming_place(const struct daemon *d, const char *id, uint64_t attempt,
+    char path[FILE_PATH_MAX])
+{
+	char dir[INCOMING_DIR_MAX];
+
+	snprintf(path, FILE_PATH_MAX, "%s/%s", d->conf.state_dir,
+	    image_incoming_dir(id, attempt, dir));
+	return path;
+}
+
+/* "kernel", "initrd", "disk0.img": region i of the plan. */
+static void
+file_name(const struct space_plan *plan, size_t i, char name[32])
+{
+	unsigned int disk = 0;
+
+	for (size_t k = 0; k < i; k++)
+		disk += plan->regions[k].kind == SPACE_DISK;
+	if (plan->regions[i].kind == SPACE_DISK)
+		snprintf(name, 32, "disk%u.img", disk);
+	else
+		snprintf(name, 32, "%s", plan->regions[i].kind ==
+		    SPACE_KERNEL ? "kernel" : "initrd");
+}
+
+/* --- descriptors ---------------------------------------------------------------- */
+
+void
+image_files_init(struct image_files *f)
+{
+	memset(f, 0, sizeof(*f));
+	for (size_t i = 0; i < REGIONS_MAX; i++)
+		for (size_t k = 0; k < SPACE_REGION_FDS; k++)
+			f->fds[i][k] = -1;
+}
+
+void
+image_files_close(struct image_files *f)
+{
+	for (size_t i = 0; i < REGIONS_MAX; i++)
+		for (size_t k = 0; k < SPACE_REGION_FDS; k++)
+			if (f->fds[i][k] >= 0)
+				close(f->fds[i][k]);
+	image_files_init(f);
+}
+
+static int
+open_sized(const char *path, uint64_t bytes, int *fdp)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes)
+		r = -EUCLEAN;
+	if (r < 0) {
+		log_warn_r(r, "%s", path);
+		close(fd);
+		return r;
+	}
+	*fdp = fd;
+	return 0;
+}
+
+/* A disk with a map beside it shares blocks of the template that it names. */
+static int
+open_layers(struct image_files *f, size_t i, const struct daemon *d,
+    const char *dir, const char *name, const Persona__Spec__Disk *disk)
+{
+	char path[FILE_PATH_MAX + 64], root[2 * TEMPLATE_BYTES + 1];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%.5s.map", dir, name);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	f->fds[i][1] = fd;
+	if (!disk->has_template_root ||
+	    disk->template_root.len != TEMPLATE_BYTES)
+		return -EUCLEAN;
+	for (size_t k = 0; k < TEMPLATE_BYTES; k++)
+		snprintf(root + 2 * k, 3, "%02x", disk->template_root.data[k]);
+	snprintf(path, sizeof(path), "%s/templates/%s/%s",
+	    d->conf.state_dir, root, name);
+	f->n_fds[i] = SPACE_REGION_FDS;
+	return open_sized(path, f->plan.regions[i].bytes,
+	    &f->fds[i][2]);
+}
+
+static int
+open_region(struct image_files *f, size_t i, const struct daemon *d,
+    const char *dir, const Persona__Spec__Spec *spec)
+{
+	const struct space_region *region = &f->plan.regions[i];
+	char path[FILE_PATH_MAX + 64], name[32];
+	int r;
+
+	file_name(&f->plan, i, name);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f->n_fds[i] = 1;
+	if ((r = open_sized(path, region->bytes, &f->fds[i][0])) < 0)
+		return r;
+	/* Disks stand behind RAM in the order of the spec. */
+	return region->kind == SPACE_DISK ?
+	    open_layers(f, i, d, dir, name, spec->disks[i - 1]) : 0;
+}
+
+int
+image_files_open(struct image_files *f, const struct daemon *d,
+    const char *id, uint64_t ram_bytes, const Persona__Spec__Spec *spec)
+{
+	char dir[FILE_PATH_MAX];
+	int r;
+
+	image_files_init(f);
+	r = space_plan(&f->plan, ram_bytes, spec);
+	place(d, "", id, "", dir);
+	for (size_t i = 1; i < f->plan.n_regions && r == 0; i++)
+		r = open_region(f, i, d, dir, spec);
+	if (r < 0)
+		image_files_close(f);
+	return r;
+}
+
+/* Of its size, which has to outlive a power cut even if nothing is ever written. */
+static int
+make_file(const char *dir, const char *name, uint64_t bytes, int *fdp)
+{
+	char path[FILE_PATH_MAX + 64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	*fdp = fd;
+	return ftruncate(fd, (off_t)bytes) < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int
+image_files_make(struct image_files *f, const struct daemon *d,
+    const char *id, uint64_t attempt, uint64_t ram_bytes,
+    const Persona__Spec__Spec *spec)
+{
+	char dir[FILE_PATH_MAX], images[FILE_PATH_MAX], name[32];
+	int r;
+
+	image_files_init(f);
+	r = space_plan(&f->plan, ram_bytes, spec);
+	if (r < 0 || f->plan.n_regions == 1)
+		return r;
+	/* What an attempt of that number left here, from another source, is void. */
+	image_incoming_drop(d, id, attempt);
+	if (mkdir(incoming_place(d, id, attempt, dir), 0700) < 0)
+		return -errno;
+	for (size_t i = 1; i < f->plan.n_regions && r == 0; i++) {
+		file_name(&f->plan, i, name);
+		f->n_fds[i] = 1;
+		r = make_file(dir, name, f->plan.regions[i].bytes,
+		    &f->fds[i][0]);
+	}
+	if (r == 0 && (r = privdir_sync(dir)) == 0)
+		r = privdir_sync(place(d, "", "", "", images));
+	if (r < 0) {
+		image_files_close(f);
+		image_incoming_drop(d, id, attempt);
+	}
+	return r;
+}
+
+uint64_t
+image_files_stored(const struct image_files *f)
+{
+	uint64_t sum = 0;
+	struct stat st;
+
+	/* Of a layered disk the base too: it goes along, block by block. */
+	for (size_t i = 0; i < f->plan.n_regions; i++)
+		for (size_t k = 0; k < SPACE_REGION_FDS; k++)
+			if (k != 1 && f->fds[i][k] >= 0 &&
+			    fstat(f->fds[i][k], &st) == 0)
+				sum += (uint64_t)st.st_blocks * 512;
+	return sum;
+}
+
+size_t
+image_files_describe(const struct image_files *f, int ram_fd,
+    Persona__Transfer__Region regions[REGIONS_MAX],
+    Persona__Transfer__Region *list[REGIONS_MAX], int fds[IPC_MAX_FDS])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->plan.n_regions; i++) {
+		Persona__Transfer__Region *r = list[i] = &regions[i];
+
+		persona__transfer__region__init(r);
+		r->kind = (Persona__Transfer__Region__Kind)
+		    f->plan.regions[i].kind;
+		r->bytes = f->plan.regions[i].bytes;
+		r->has_fds = 1;
+		r->fds = i == 0 ? 1 : (uint32_t)f->n_fds[i];
+		if (i == 0)
+			fds[n++] = ram_fd;
+		for (size_t k = 0; i > 0 && k < f->n_fds[i]; k++)
+			fds[n++] = f->fds[i][k];
+	}
+	return n;
+}
+
+/* --- the place of what has arrived ---------------------------------------------- */
+
+/* Of the image that stood here: what its owner keeps. Best effort. */
+static void
+keep_checkpoints(const char *from, const char *to)
+{
+	char old[FILE_PATH_MAX + 16], new[FILE_PATH_MAX + 16];
+
+	snprintf(old, sizeof(old), "%s/checkpoints", from);
+	snprintf(new, sizeof(new), "%s/checkpoints", to);
+	if (rename(old, new) < 0 && errno != ENOENT)
+		log_warn_r(-errno, "%s: cannot be kept", old);
+}
+
+/*
+ * Old image aside, new one in its place, old one away: each step is undone by none
+ * that follows, so that the row can be begun again wherever it broke off.
+ */
+int
+image_incoming_publish(const struct daemon *d, const char *id,
+    uint64_t attempt)
+{
+	char new[FILE_PATH_MAX], final[FILE_PATH_MAX], old[FILE_PATH_MAX];
+	char images[FILE_PATH_MAX];
+	int r;
+
+	incoming_place(d, id, attempt, new);
+	place(d, "", id, "", final);
+	place(d, "old-", id, "", old);
+	if (access(new, F_OK) == 0) {
+		if (rename(final, old) < 0 && errno != ENOENT)
+			return -errno;
+		if (rename(new, final) < 0)
+			return -errno;
+	}
+	if ((r = privdir_sync(place(d, "", "", "", images))) < 0)
+		return r;
+	if (access(old, F_OK) == 0) {
+		keep_checkpoints(old, final);
+		if ((r = privdir_remove(old)) < 0)
+			log_warn_r(r, "%s: cannot be removed", old);
+	}
+	return 0;
+}
+
+void
+image_incoming_drop(const struct daemon *d, const char *id, uint64_t attempt)
+{
+	char path[FILE_PATH_MAX];
+	int r = privdir_remove(incoming_place(d, id, attempt, path));
+
+	if (r < 0 && r != -ENOENT)
+		log_warn_r(r, "%s: cannot be removed", path);
+}
+
+/* "incoming-<id>-<attempt>" */
+static bool
+parse_incoming(const char *name, char id[HEXID_LEN + 1], uint64_t *attempt)
+{
+	const size_t head = sizeof(incoming) - 1;
+	char *end;
+
+	if (strncmp(name, incoming, head) != 0 ||
+	    strlen(name) < head + HEXID_LEN + 2 ||
+	    name[head + HEXID_LEN] != '-')
+		return false;
+	memcpy(id, name + head, HEXID_LEN);
+	id[HEXID_LEN] = '\0';
+	*attempt = strtoull(name + head + HEXID_LEN + 1, &end, 10);
+	return hexid_ok(id) && *end == '\0';
+}
+
+void
+image_incoming_sweep(const struct daemon *d, image_keep_fn *keep, void *arg)
+{
+	char path[FILE_PATH_MAX], id[HEXID_LEN + 1];
+	struct dirent *e;
+	uint64_t attempt;
+	DIR *dir;
+
+	if ((dir = opendir(place(d, "", "", "", path))) == NULL)
+		return;
+	while ((e = readdir(dir)) != NULL)
+		if (parse_incoming(e->d_name, id, &attempt) &&
+		    !keep(arg, id, attempt))
+			image_incoming_drop(d, id, attempt);
+	closedir(dir);
+}

@@ -14,6 +14,8 @@ _personactl_options()
 	stop | pair) echo --timeout ;;
 	console) echo --virtio ;;
 	delete) echo --yes ;;
+	export) echo --passphrase-file --to --label --plain ;;
+	import) echo --name --passphrase-file ;;
 	move) echo --budget --bandwidth --detach ;;
 	policy) echo --key ;;
 	status) echo --follow ;;
@@ -22,7 +24,7 @@ _personactl_options()
 }
 
 _personactl_commands='doctor create list show start stop kill pause resume
-	console delete policy peers pair unpair move status cancel'
+	console delete export import policy peers pair unpair move status cancel'
 
 # Offer the lines of standard input that begin with $1, quoted for the shell.
 _personactl_offer()
@@ -57,8 +59,8 @@ _personactl()
 			socket=${COMP_WORDS[++i]}
 			;;
 		--kernel | --initrd | --append | --memory | --cpus | --cpu | \
-		--disk | --disk-image | \
-		--timeout | --budget | --bandwidth | -[kiamcdtbr])
+		--disk | --disk-image | --timeout | --budget | --bandwidth | \
+		--passphrase-file | --to | --label | --name | -[kiamcdtbrpln])
 			((i++))
 			;;
 		-*) ;;
@@ -72,7 +74,7 @@ _personactl()
 		esac
 	done
 	case $prev in
-	--socket | -S | --kernel | -k | --initrd | -i)
+	--socket | -S | --kernel | -k | --initrd | -i | --passphrase-file | -p)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -82,8 +84,12 @@ _personactl()
 			'x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4' -- "$cur")
 		return
 		;;
+	--to)
+		_personactl_names "$socket" "$cur" peers
+		return
+		;;
 	--append | --memory | --cpus | --timeout | --budget | --bandwidth | \
-	-[amctbr])
+	--label | --name | -[amctbrln])
 		return
 		;;
 	esac
@@ -98,8 +104,12 @@ _personactl()
 			-- "$cur")
 		;;
 	show:0 | start:0 | stop:0 | kill:0 | pause:0 | resume:0 | \
-	console:0 | delete:0 | move:0 | status:0 | cancel:0)
+	console:0 | delete:0 | export:0 | move:0 | status:0 | cancel:0)
 		_personactl_names "$socket" "$cur" list
+		;;
+	export:1 | import:0)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	pair:0 | unpair:0 | move:1)
 		_personactl_names "$socket" "$cur" peers

@@ -159,12 +159,23 @@ answer(void *arg, int r, const char *why)
 		control_ok(req);
 }
 
+/* Its image is being read: it must stay as it is. */
+static bool
+refuse_exported(struct persona *p, struct control_request *req)
+{
+	if (p->exports > 0)
+		control_fail(req, -EBUSY, "%s: it is being exported; wait for "
+		    "the end, or interrupt the export", p->rec.name);
+	return p->exports > 0;
+}
+
 void
 control_start(struct persona *p, struct control_request *req,
     const Persona__Control__Request *what)
 {
 	(void)what;
-	persona_start(p, answer, req);
+	if (!refuse_exported(p, req))
+		persona_start(p, answer, req);
 }
 
 void
@@ -282,6 +293,8 @@ control_delete(struct persona *p, struct control_request *req,
 	int r;
 
 	(void)what;
+	if (refuse_exported(p, req))
+		return;
 	if ((r = registry_persona_delete(d->registry, p->rec.id)) < 0) {
 		control_fail(req, r, "%s: cannot be deleted: %s", p->rec.name,
 		    strerror(-r));

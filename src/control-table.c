@@ -27,6 +27,9 @@ static const struct control_command commands[] = {
 	    IN(RUNNING) | IN(PAUSED) | IN(SENDING) | IN(RECEIVING) },
 	{ WHAT(DELETE), "delete", NULL, control_delete,
 	    IN(STOPPED) | IN(CRASHED) | IN(MOVED) },
+	/* What it needs to be depends on what of it is exported. */
+	{ WHAT(EXPORT_FILE), "export", NULL, control_export, IN_ANY },
+	{ WHAT(IMPORT_FILE), "import", control_import, NULL, 0 },
 	{ WHAT(PEERS), "peers", control_peers, NULL, 0 },
 	{ WHAT(PAIR), "pair", control_pair, NULL, 0 },
 	{ WHAT(PAIR_WAIT), "pair", control_pair_wait, NULL, 0 },
@@ -75,6 +78,8 @@ control_persona_name(const Persona__Control__Request *req)
 		return req->policy_set->name;
 	case WHAT(CANCEL):
 		return req->cancel->name;
+	case WHAT(EXPORT_FILE):
+		return req->export_file->name;
 	default:
 		return NULL;
 	}

@@ -102,6 +102,13 @@ control_credentials(struct control_request *req, uid_t *uid, gid_t *gid)
 	*gid = req->gid;
 }
 
+int
+control_take_fd(struct control_request *req, size_t i)
+{
+	return req->conn != NULL ?
+	    ipc_take_fd(&req->conn->control->in, i) : -1;
+}
+
 void
 control_on_gone(struct control_request *req, void (*gone)(void *arg),
     void *arg)

@@ -29,6 +29,12 @@ void	control_credentials(struct control_request *req, uid_t *uid,
 	    gid_t *gid);
 
 /*
+ * A descriptor that came with the request, now the caller's; -1 when there is none.
+ * Only until the handler returns: then those that nobody took are closed.
+ */
+int	control_take_fd(struct control_request *req, size_t i);
+
+/*
  * Send a reply. With reply->done the request is over and `req` is gone. A client
  * that has left or does not read is not an error: the work goes on without it.
  */
@@ -63,6 +69,10 @@ control_persona_fn	control_show, control_start, control_stop,
 
 /* control-policy.c */
 control_persona_fn	control_policy_set;
+
+/* control-files.c */
+control_fn		control_import;
+control_persona_fn	control_export;
 
 /* control-moves.c */
 control_fn		control_status;

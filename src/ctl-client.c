@@ -73,7 +73,7 @@ report_unreachable(const struct ctl *ctl, int r)
 
 static int
 open_and_send(const struct ctl *ctl, const Persona__Control__Request *req,
-    struct ctl_client **cp)
+    const int *fds, size_t n_fds, struct ctl_client **cp)
 {
 	Persona__Control__ControlMessage m =
 	    PERSONA__CONTROL__CONTROL_MESSAGE__INIT;
@@ -88,7 +88,7 @@ open_and_send(const struct ctl *ctl, const Persona__Control__Request *req,
 	m.kind_case = PERSONA__CONTROL__CONTROL_MESSAGE__KIND_REQUEST;
 	/* The message is only read from; protobuf-c has no const members. */
 	m.request = (Persona__Control__Request *)(uintptr_t)req;
-	r = ipc_send(c->fd, &m.base, NULL, 0, SEND_TIMEOUT_MS);
+	r = ipc_send(c->fd, &m.base, fds, n_fds, SEND_TIMEOUT_MS);
 	if (r < 0)
 		goto out;
 	*cp = c;
@@ -103,19 +103,26 @@ ctl_ask_quietly(struct ctl *ctl, const Persona__Control__Request *req,
     struct ctl_client **cp)
 {
 	*cp = NULL;
-	return open_and_send(ctl, req, cp);
+	return open_and_send(ctl, req, NULL, 0, cp);
+}
+
+int
+ctl_ask_with(struct ctl *ctl, const Persona__Control__Request *req,
+    const int *fds, size_t n_fds, struct ctl_client **cp)
+{
+	int r;
+
+	*cp = NULL;
+	if ((r = open_and_send(ctl, req, fds, n_fds, cp)) < 0)
+		return report_unreachable(ctl, r);
+	return CTL_OK;
 }
 
 int
 ctl_ask(struct ctl *ctl, const Persona__Control__Request *req,
     struct ctl_client **cp)
 {
-	int r;
-
-	*cp = NULL;
-	if ((r = open_and_send(ctl, req, cp)) < 0)
-		return report_unreachable(ctl, r);
-	return CTL_OK;
+	return ctl_ask_with(ctl, req, NULL, 0, cp);
 }
 
 int

@@ -19,6 +19,10 @@ struct ctl_client;
 int	ctl_ask(struct ctl *ctl, const Persona__Control__Request *req,
 	    struct ctl_client **cp);
 
+/* As ctl_ask, with descriptors beside the request (kept). */
+int	ctl_ask_with(struct ctl *ctl, const Persona__Control__Request *req,
+	    const int *fds, size_t n_fds, struct ctl_client **cp);
+
 /* As ctl_ask, but says nothing: 0 or -errno. */
 int	ctl_ask_quietly(struct ctl *ctl, const Persona__Control__Request *req,
 	    struct ctl_client **cp);

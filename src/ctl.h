@@ -130,6 +130,9 @@ int	ctl_peers(struct ctl *ctl, int argc, char **argv);
 int	ctl_unpair(struct ctl *ctl, int argc, char **argv);
 /* ctl-pair.c */
 int	ctl_pair(struct ctl *ctl, int argc, char **argv);
+/* ctl-file.c */
+int	ctl_export(struct ctl *ctl, int argc, char **argv);
+int	ctl_import(struct ctl *ctl, int argc, char **argv);
 /* ctl-move.c */
 int	ctl_move(struct ctl *ctl, int argc, char **argv);
 int	ctl_status(struct ctl *ctl, int argc, char **argv);

@@ -19,7 +19,7 @@
 
 #include "bounds.h"
 #include "daemon.h"
-#include "log.h"
+#include "imagedir.h"
 #include "privdir.h"
 #include "registry.h"
 
@@ -46,11 +46,6 @@ struct image_copy {
 
 static const char *const copy_names[N_COPIES] = {
 	"kernel", "initrd", "disk0.img", "disk1.img",
-};
-
-/* All that is ours to remove in an image. */
-static const char *const file_names[] = {
-	"kernel", "initrd", "disk0.img", "disk0.map", "disk1.img", "disk1.map",
 };
 
 static const char *
@@ -124,15 +119,9 @@ image_sources_close(struct image_sources *s)
 static void
 remove_tree(const struct daemon *d, const char *id, const char *suffix)
 {
-	char path[IMAGE_PATH_MAX], tail[32];
+	char path[IMAGE_PATH_MAX];
 
-	for (size_t i = 0; i < sizeof(file_names) / sizeof(file_names[0]);
-	    i++) {
-		snprintf(tail, sizeof(tail), "%s/%s", suffix, file_names[i]);
-		(void)unlink(image_path(d, id, tail, path));
-	}
-	if (rmdir(image_path(d, id, suffix, path)) < 0 && errno != ENOENT)
-		log_warn_r(-errno, "image %s: cannot be removed", path);
+	imagedir_remove(image_path(d, id, suffix, path));
 }
 
 static void

@@ -21,26 +21,6 @@
 
 /* --- telling the worker --------------------------------------------------- */
 
-/* As the offer tells the target; everything stays the move's. */
-static void
-describe_persona(struct move *m, Persona__Transfer__Persona *out)
-{
-	struct persona_record *rec = &m->persona->rec;
-
-	out->id = rec->id;
-	out->name = rec->name;
-	out->ram_bytes = rec->ram_bytes;
-	out->vcpus = rec->vcpus;
-	out->cpu_baseline = rec->cpu_baseline;
-	out->tenure = rec->tenure;
-	out->cmdline = rec->cmdline;
-	out->has_state_version = true;
-	out->state_version = STATE_VERSION;
-	out->spec = m->spec;
-	out->has_stored_bytes = true;
-	out->stored_bytes = image_files_stored(&m->files);
-}
-
 void
 move_send_setup(struct move *m)
 {
@@ -56,7 +36,9 @@ move_send_setup(struct move *m)
 	struct daemon *d = m->daemon;
 	int key_fd = identity_private_fd(d->identity);
 
-	describe_persona(m, &persona);
+	persona_describe(&m->persona->rec, m->spec, &persona);
+	persona.has_stored_bytes = true;
+	persona.stored_bytes = image_files_stored(&m->files);
 	setup.transfer_id = m->transfer_id;
 	setup.persona = &persona;
 	setup.n_addresses = peers_places(d->peers, &m->peer, places,

@@ -144,6 +144,23 @@ persona_refresh(struct persona *p)
 		    p->rec.name);
 }
 
+void
+persona_describe(const struct persona_record *rec, Persona__Spec__Spec *spec,
+    Persona__Transfer__Persona *out)
+{
+	persona__transfer__persona__init(out);
+	out->id = (char *)(uintptr_t)rec->id;
+	out->name = (char *)(uintptr_t)rec->name;
+	out->ram_bytes = rec->ram_bytes;
+	out->vcpus = rec->vcpus;
+	out->cpu_baseline = (char *)(uintptr_t)rec->cpu_baseline;
+	out->tenure = rec->tenure;
+	out->cmdline = (char *)(uintptr_t)rec->cmdline;
+	out->has_state_version = true;
+	out->state_version = STATE_VERSION;
+	out->spec = spec;
+}
+
 bool
 persona_name_ok(const char *name)
 {

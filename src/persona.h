@@ -33,6 +33,7 @@ struct persona {
 	bool			paused;		/* until a person resumes it */
 	bool			unrecorded;	/* arriving: not in the registry yet */
 	struct persona_hook	*hook;		/* a transfer under way, or NULL */
+	unsigned int		exports;	/* that read its image: it must stay as it is */
 	TAILQ_HEAD(, persona_wait) waits;	/* told when the guest has ended */
 	struct persona_wait	*starter;	/* told when it runs */
 };
@@ -66,6 +67,13 @@ Persona__Control__PersonaInfo__State persona_state(const struct persona *p);
 
 /* A word for messages: "running". Static. */
 const char *persona_state_word(Persona__Control__PersonaInfo__State s);
+
+/*
+ * The persona as other handsets and images are told of it. Everything stays the
+ * record's and the spec's, which must outlive *out.
+ */
+void	persona_describe(const struct persona_record *rec,
+	    Persona__Spec__Spec *spec, Persona__Transfer__Persona *out);
 
 /* The rule for names (bounds.h). */
 bool	persona_name_ok(const char *name);

@@ -61,6 +61,19 @@ static const struct ctl_command commands[] = {
 	    "policy show FILE            check a signed policy and print it\n"
 	    "policy set PERSONA FILE     give a persona a newer one",
 	    ctl_policy },
+	{ "export", "PERSONA FILE|-", "write a persona that is off to one file",
+	    "  -p, --passphrase-file FILE  holds the file's passphrase\n"
+	    "  -t, --to PEER         this paired handset may open it; repeats\n"
+	    "  -l, --label TEXT      a word about it, kept in the file\n"
+	    "      --plain           anybody may read it\n",
+	    "Without --passphrase-file, --to or --plain it asks for a passphrase on\n"
+	    "the terminal. A file that exists is never overwritten.",
+	    ctl_export },
+	{ "import", "FILE|-", "make a persona from such a file",
+	    "  -n, --name NAME       call it so, not as the file says\n"
+	    "  -p, --passphrase-file FILE  holds the file's passphrase\n",
+	    "It becomes a persona of its own: the one it was made from may live on.",
+	    ctl_import },
 	{ "peers", "", "list the handsets seen or paired",
 	    "      --names           only the names, one a line\n", NULL,
 	    ctl_peers },

@@ -40,8 +40,11 @@
 
 #define ROLE(r)		(1u << (r))
 #define ALL		(ROLE(SANDBOX_PAIR) | ROLE(SANDBOX_SEND) | \
-			    ROLE(SANDBOX_RECEIVE) | ROLE(SANDBOX_GATE))
-#define SYNC		(ROLE(SANDBOX_SEND) | ROLE(SANDBOX_RECEIVE))
+			    ROLE(SANDBOX_RECEIVE) | ROLE(SANDBOX_GATE) | \
+			    ROLE(SANDBOX_FILE))
+#define SYNC		(ROLE(SANDBOX_SEND) | ROLE(SANDBOX_RECEIVE) | \
+			    ROLE(SANDBOX_FILE))
+#define FILES		ROLE(SANDBOX_FILE)
 #define CALLS		(ROLE(SANDBOX_PAIR) | ROLE(SANDBOX_SEND))
 #define LOOP		(ALL & ~ROLE(SANDBOX_GATE))
 
@@ -104,6 +107,8 @@ static const struct {
 	{ SYNC, SCMP_SYS(sched_yield) }, { SYNC, SCMP_SYS(sched_getaffinity) },
 	{ SYNC, SCMP_SYS(sysinfo) }, { SYNC, SCMP_SYS(getrusage) },
 	{ SYNC, SCMP_SYS(times) },
+	/* files of an image: on stable storage before anybody is told */
+	{ FILES, SCMP_SYS(fsync) }, { FILES, SCMP_SYS(fdatasync) },
 };
 
 /* Allowed for certain arguments only; those that are not fall to `otherwise`. */

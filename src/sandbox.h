@@ -14,6 +14,7 @@ enum sandbox_role {
 	SANDBOX_SEND,		/* persona-sync send: as above, and guest memory */
 	SANDBOX_RECEIVE,	/* persona-sync receive: streams it is handed */
 	SANDBOX_GATE,		/* persona-gate: waits */
+	SANDBOX_FILE,		/* persona-sync export, import: files it is handed */
 };
 
 /*

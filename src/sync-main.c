@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The program persona-sync: moves one persona's memory and state, as the source
- * (`send`) or the target (`receive`), and lets personad decide the rest. Holds
- * the streams to the peer and guest memory; never /dev/kvm, never the registry.
+ * (`send`) or the target (`receive`), or its image, to a file (`export`) or from
+ * one (`import`), and lets personad decide the rest. Holds the streams to the
+ * peer, or the file, and the persona; never /dev/kvm, never the registry.
  */
 #include "config.h"
 
@@ -19,10 +20,11 @@
 #include "sync-roles.h"
 
 static const char usage[] =
-"usage: persona-sync send|receive --ipc-fd N [--debug]\n"
+"usage: persona-sync send|receive|export|import --ipc-fd N [--debug]\n"
 "\n"
-"Moves one running persona to or from a peer. Started by personad, which holds\n"
-"the other end of the socket N and speaks transfer.proto over it.\n"
+"Moves one running persona to or from a peer, or its image to or from a file.\n"
+"Started by personad, which holds the other end of the socket N and speaks\n"
+"transfer.proto over it.\n"
 "\n"
 "  --ipc-fd N   the SOCK_SEQPACKET socket to personad\n"
 "  --debug      tell the whole story on standard error\n"
@@ -47,7 +49,7 @@ static const struct worker_role *
 find_role(const char *name)
 {
 	static const struct worker_role *const roles[] = {
-		&role_send, &role_receive,
+		&role_send, &role_receive, &role_export, &role_import,
 	};
 
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)

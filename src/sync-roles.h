@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The two roles of the program persona-sync, for its main and nobody else. */
+/* The roles of the program persona-sync, for its main and nobody else. */
 #ifndef SYNC_ROLES_H
 #define SYNC_ROLES_H
 
@@ -7,5 +7,7 @@
 
 extern const struct worker_role role_send;
 extern const struct worker_role role_receive;
+extern const struct worker_role role_export;
+extern const struct worker_role role_import;
 
 #endif

@@ -17,6 +17,8 @@
  *   timer=0         halt between PIT interrupts, so many a second (19 to 1000), as an
  *                   idle phone does; 0: never sleep. Pauses shorter than that
  *                   cannot be told, and verify=0 means 64M
+ *   disk=0          bytes a second written to disk0, read back and flushed; 0: it is
+ *                   left alone
  *   mem=0           use at most this much memory; 0: all
  *   seed=1          of all content; same seed and memory, same sum
  *   exit=0          power off this many ms after `ready`; 0: never
@@ -29,12 +31,17 @@
  *                   t_ms: its clock, from `ready`; bad: wrong places found so far;
  *                   max_pause_us: the longest time it did not run, since `ready` or p,
  *                   and when that began; gap_us: the same since the last beat
+ *                   with a disk also disk_written= disk_flushed= (blocks since it was
+ *                   empty), disk_read= disk_bad=
+ *   disk blocks= found= bad=
+ *                   it was looked through, at start or on d: found as disk_written
  *   BAD ...         a wrong place; bad= stays above 0 from then on
  *   echo: TEXT      a line was typed
  *
  * Commands, typed as a line (or left standing for half a second):
  *   v  compare all memory now      p  forget the longest pause
  *   q  power off                   b  beat now
+ *   d  look through the disk
  *   corrupt [PAGE]  break one bit  help  say these
  *
  * Power-off: 0x2000 (S5) to the ACPI PM1 control port 0x604; if the machine
@@ -44,6 +51,7 @@
 
 #include "bootinfo.h"
 #include "clock.h"
+#include "disk.h"
 #include "fpu.h"
 #include "options.h"
 #include "ports.h"
@@ -86,7 +94,9 @@ struct pace {
 static struct {
 	uint64_t	ready;
 	uint64_t	beat, tick, input;
-	struct pace	dirtying, checking;
+	struct pace	dirtying, checking, disk;
+	int		has_disk;
+	unsigned int	disk_write;	/* one is due */
 	uint64_t	beats;
 	int		watching;	/* ready has been said */
 	int		in_ticks;	/* a line of dots is open */
@@ -138,6 +148,14 @@ beat(void)
 	    (p.at_ns - now.ready) / MS);
 	say_field("gap_us", p.recent_ns / 1000);
 	say(fpu_intact() ? " fpu=ok" : " fpu=BAD");
+	if (now.has_disk) {
+		struct disk_totals d = disk_totals();
+
+		say_field("disk_written", d.written);
+		say_field("disk_flushed", d.flushed);
+		say_field("disk_read", d.read);
+		say_field("disk_bad", d.bad);
+	}
 	if (p.backward != 0)
 		say_field("clock_back", p.backward);
 	if (serial_dropped() != 0)
@@ -251,6 +269,8 @@ command(void)
 		power_off();
 	} else if (typed_is("v")) {
 		verify();
+	} else if (typed_is("d") && now.has_disk) {
+		disk_scan();
 	} else if (typed_is("p")) {
 		clock_watch_reset();
 	} else if (typed_is("b")) {
@@ -259,10 +279,10 @@ command(void)
 		witness_corrupt(page);
 	} else if (typed_is("help")) {
 		line("commands: v verify, p forget pause, b beat, q power off, "
-		    "corrupt [PAGE]");
+		    "d look through the disk, corrupt [PAGE]");
 		say_end();
 		line("options: mix= hot= rate= rewrite= beat= tick= verify= "
-		    "timer= mem= seed= exit= clock=");
+		    "timer= disk= mem= seed= exit= clock=");
 		say_end();
 	}
 	typed.len = 0;
@@ -326,6 +346,27 @@ check_due(uint64_t t)
 }
 
 static void
+disk_scanned(const struct disk_totals *t)
+{
+	line("disk");
+	say_field("blocks", t->blocks);
+	say_field("found", t->written);
+	say_field("bad", t->bad);
+	say_end();
+}
+
+/* A write that is due stays so until the request under way is answered. */
+static void
+disk_due(uint64_t t)
+{
+	if (!now.has_disk)
+		return;
+	if (now.disk_write == 0)
+		now.disk_write = pages_due(&now.disk, t, opt.disk_rate, 1);
+	now.disk_write -= disk_step(now.disk_write, disk_scanned);
+}
+
+static void
 introduce(void)
 {
 	line("guest persona-small-guest 1");
@@ -368,7 +409,12 @@ get_ready(void)
 		if (opt.verify_rate == 0)
 			opt.verify_rate = CHECK_SLEEPY;
 	}
+	if (opt.disk_rate != 0 && !(now.has_disk = disk_init())) {
+		line("warn there is no disk");
+		say_end();
+	}
 	t = clock_ns();
+	now.disk.last = t;
 	now.ready = now.dirtying.last = now.checking.last = t;
 	now.beat = t + opt.beat_ms * MS;
 	now.tick = t;
@@ -398,6 +444,7 @@ guest_main(uint32_t kind, uint32_t info)
 		stay_alive();
 		dirty_due(t);
 		check_due(t);
+		disk_due(t);
 		if (t >= now.input) {
 			now.input = t + INPUT_EVERY_NS;
 			input(t);

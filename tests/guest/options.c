@@ -121,6 +121,8 @@ option(struct options *o, struct word w)
 		return number(w, &o->tick_ms);
 	if (take(&w, "exit="))
 		return number(w, &o->exit_ms);
+	if (take(&w, "disk="))
+		return number(w, &o->disk_rate);
 	if (take(&w, "timer="))
 		return timer(w, &o->timer_hz);
 	if (take(&w, "seed="))

@@ -20,6 +20,7 @@ struct options {
 	uint64_t	tick_ms;	/* 0: no ticks */
 	uint64_t	exit_ms;	/* power off this long after ready; 0: never */
 	uint64_t	verify_rate;	/* bytes a second; 0: as time allows */
+	uint64_t	disk_rate;	/* bytes a second written; 0: no disk */
 	uint64_t	timer_hz;	/* 0: never sleep */
 	uint64_t	seed;
 	uint8_t		mix[FILL_KINDS];	/* percent */

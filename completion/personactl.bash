@@ -9,7 +9,7 @@ _personactl_options()
 	case $1 in
 	'') echo --socket --json --help --version ;;
 	create) echo --kernel --initrd --append --memory --cpus --cpu \
-		--disk --disk-image --start ;;
+		--disk --disk-image --image --start ;;
 	list | peers) echo --names ;;
 	stop | pair) echo --timeout ;;
 	console) echo --virtio ;;
@@ -17,6 +17,8 @@ _personactl_options()
 	export) echo --passphrase-file --to --label --plain ;;
 	import) echo --name --passphrase-file ;;
 	move) echo --budget --bandwidth --detach ;;
+	image) echo --kernel --initrd --disk --cmdline --name --label --arch \
+		--memory --policy ;;
 	policy) echo --key ;;
 	status) echo --follow ;;
 	esac
@@ -24,7 +26,7 @@ _personactl_options()
 }
 
 _personactl_commands='doctor create list show start stop kill pause resume
-	console delete export import policy peers pair unpair move status cancel'
+	console delete export import image policy peers pair unpair move status cancel'
 
 # Offer the lines of standard input that begin with $1, quoted for the shell.
 _personactl_offer()
@@ -59,8 +61,9 @@ _personactl()
 			socket=${COMP_WORDS[++i]}
 			;;
 		--kernel | --initrd | --append | --memory | --cpus | --cpu | \
-		--disk | --disk-image | --timeout | --budget | --bandwidth | \
-		--passphrase-file | --to | --label | --name | -[kiamcdtbrpln])
+		--disk | --disk-image | --image | --key | --cmdline | --arch | \
+		--policy | --timeout | --budget | --bandwidth | --to | \
+		--passphrase-file | --label | --name | -[kiamcdtbrpln])
 			((i++))
 			;;
 		-*) ;;

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control-create.h"
 #include "daemon.h"
 #include "image.h"
 #include "log.h"
@@ -30,6 +31,13 @@ struct creation {
 	bool			start;
 };
 
+/* Of a template? */
+static bool
+is_over(const Persona__Control__Create *c)
+{
+	return c->image != NULL || c->image_file;
+}
+
 static int
 check_create(const Persona__Control__Create *c, const char **why)
 {
@@ -37,12 +45,17 @@ check_create(const Persona__Control__Create *c, const char **why)
 	if (!persona_name_ok(c->name))
 		*why = "a name has 1 to 63 of a-z, 0-9 and -, and does not "
 		    "begin with -";
-	else if (c->ram_bytes < RAM_MIN_BYTES || c->ram_bytes > RAM_MAX_BYTES)
+	else if ((c->ram_bytes < RAM_MIN_BYTES ||
+	    c->ram_bytes > RAM_MAX_BYTES) && !(is_over(c) &&
+	    c->ram_bytes == 0))
 		*why = "memory must be 64 MiB to 8 GiB";
 	else if (c->ram_bytes % (1u << 20) != 0)
 		*why = "memory must be a whole number of MiB";
 	else if (c->vcpus < 1 || c->vcpus > VCPUS_MAX)
 		*why = "a persona has 1 to 8 processors";
+	else if (is_over(c) && (c->n_disks > 0 || c->kernel[0] != '\0' ||
+	    c->initrd != NULL))
+		*why = "a template brings its own kernel, initrd and disk";
 	else if (c->n_disks > DISKS_MAX)
 		*why = "a persona has at most 2 disks";
 	else if (c->cmdline != NULL && strlen(c->cmdline) > CMDLINE_MAX)
@@ -66,30 +79,49 @@ started(void *arg, int r, const char *why)
 }
 
 static void
+failed(struct control_request *req, const struct persona_record *rec, int r)
+{
+	if (r == -EEXIST)
+		control_fail(req, r, "%s: there is a persona of that name "
+		    "already", rec->name);
+	else
+		control_fail(req, r, "%s: cannot be created: %s", rec->name,
+		    strerror(-r));
+}
+
+void
+create_enlist(struct daemon *d, struct control_request *req,
+    const struct persona_record *rec, bool start)
+{
+	struct persona *p = NULL;
+	int r = registry_persona_add(d->registry, rec);
+
+	if (r == 0 && (p = persona_new(d, rec)) == NULL) {
+		(void)registry_persona_delete(d->registry, rec->id);
+		r = -ENOMEM;
+	}
+	if (r < 0) {
+		image_remove(d, rec->id);
+		failed(req, rec, r);
+		return;
+	}
+	log_info("persona %s: created", rec->name);
+	if (start)
+		persona_start(p, started, req);
+	else
+		control_ok(req);
+}
+
+static void
 image_made(void *arg, int r)
 {
 	struct creation *c = arg;
-	struct control_request *req = c->req;
-	struct daemon *d = c->daemon;
-	struct persona *p = NULL;
 
-	if (r == 0 && (r = registry_persona_add(d->registry, &c->rec)) == 0 &&
-	    (p = persona_new(d, &c->rec)) == NULL)
-		r = -ENOMEM;
-	if (r < 0) {
-		image_remove(d, c->rec.id);
-		if (r == -EEXIST)
-			control_fail(req, r, "%s: there is a persona of that "
-			    "name already", c->rec.name);
-		else
-			control_fail(req, r, "%s: cannot be created: %s",
-			    c->rec.name, strerror(-r));
-	} else {
-		log_info("persona %s: created", c->rec.name);
-		if (c->start)
-			persona_start(p, started, req);
-		else
-			control_ok(req);
+	if (r == 0)
+		create_enlist(c->daemon, c->req, &c->rec, c->start);
+	else {
+		image_remove(c->daemon, c->rec.id);
+		failed(c->req, &c->rec, r);
 	}
 	free(c);
 }
@@ -209,8 +241,8 @@ fill_spec(struct packed_spec *spec, const struct image_sources *from)
 	return spec_pack(&s, spec, &why);
 }
 
-static int
-fill_record(struct persona_record *rec, const Persona__Control__Create *c)
+int
+create_record(struct persona_record *rec, const Persona__Control__Create *c)
 {
 	snprintf(rec->name, sizeof(rec->name), "%s", c->name);
 	snprintf(rec->cpu_baseline, sizeof(rec->cpu_baseline), "%s",
@@ -233,7 +265,7 @@ begin_create(struct daemon *d, struct control_request *req,
 	struct image_copy *copy;
 	int r = -ENOMEM;
 
-	if (creation == NULL || (r = fill_record(&creation->rec, c)) < 0 ||
+	if (creation == NULL || (r = create_record(&creation->rec, c)) < 0 ||
 	    (r = fill_spec(&creation->rec.spec, from)) < 0) {
 		image_sources_close(from);
 		goto fail;
@@ -270,6 +302,8 @@ control_create(struct daemon *d, struct control_request *req,
 	else if (persona_by_name(d, c->name) != NULL)
 		control_fail(req, -EEXIST, "%s: there is a persona of that "
 		    "name already", c->name);
+	else if (is_over(c))
+		control_create_over(d, req, c);
 	else if (open_sources(req, c, &from) == 0)
 		begin_create(d, req, c, &from);
 }

@@ -37,6 +37,8 @@ static const struct control_command commands[] = {
 	{ WHAT(UNPAIR), "unpair", control_unpair, NULL, 0 },
 	{ WHAT(MOVE), "move", NULL, control_move, IN(RUNNING) },
 	{ WHAT(STATUS), "status", control_status, NULL, 0 },
+	{ WHAT(IMAGES), "image", control_images, NULL, 0 },
+	{ WHAT(IMAGE_REMOVE), "image", control_image_remove, NULL, 0 },
 	{ WHAT(POLICY_SET), "policy", NULL, control_policy_set,
 	    IN(STOPPED) | IN(CRASHED) | IN(RUNNING) | IN(PAUSED) },
 	{ WHAT(CANCEL), "cancel", NULL, control_cancel,

@@ -70,6 +70,9 @@ control_persona_fn	control_show, control_start, control_stop,
 /* control-policy.c */
 control_persona_fn	control_policy_set;
 
+/* control-images.c */
+control_fn		control_images, control_image_remove;
+
 /* control-files.c */
 control_fn		control_import;
 control_persona_fn	control_export;

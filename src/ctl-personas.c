@@ -4,9 +4,11 @@
  * kill, pause, resume, delete. Asks personad; knows no registry and no VMM.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bounds.h"
 #include "control.pb-c.h"
@@ -164,7 +166,7 @@ ctl_delete(struct ctl *ctl, int argc, char **argv)
 
 /* --- create ------------------------------------------------------------- */
 
-enum { OPT_DISK_IMAGE = 256 };	/* no letter of its own */
+enum { OPT_DISK_IMAGE = 256, OPT_IMAGE };	/* no letter of its own */
 
 struct create_args {
 	Persona__Control__Create	msg;
@@ -173,6 +175,7 @@ struct create_args {
 	Persona__Control__NewDisk	disks[DISKS_MAX];
 	Persona__Control__NewDisk	*disk_list[DISKS_MAX];
 	char				*disk_files[DISKS_MAX];	/* ours */
+	const char			*image;		/* a template, or NULL */
 };
 
 /* personad has another working directory than the person who types. */
@@ -247,6 +250,9 @@ take_create_option(struct ctl *ctl, int c, struct create_args *a)
 		return CTL_OK;
 	case 'd':
 		return take_disk(ctl, optarg, NULL, a);
+	case OPT_IMAGE:
+		a->image = optarg;
+		return CTL_OK;
 	case OPT_DISK_IMAGE:
 		return take_disk(ctl, NULL, optarg, a);
 	case 's':
@@ -255,6 +261,39 @@ take_create_option(struct ctl *ctl, int c, struct create_args *a)
 	default:
 		return CTL_USAGE;
 	}
+}
+
+/* A file that is there is opened here and handed over; else it is a name. */
+static int
+create_over(struct ctl *ctl, Persona__Control__Request *req,
+    struct create_args *a)
+{
+	struct ctl_client *c;
+	Persona__Control__Reply *reply;
+	int fd = open(a->image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int r, status;
+
+	if (fd < 0) {
+		if (errno != ENOENT || strchr(a->image, '/') != NULL)
+			return ctl_fail(ctl, "%s: %s", a->image,
+			    strerror(errno));
+		req->create->image = (char *)(uintptr_t)a->image;
+		return call_and_say(ctl, req);
+	}
+	req->create->has_image_file = req->create->image_file = true;
+	status = ctl_ask_with(ctl, req, &fd, 1, &c);
+	close(fd);
+	if (status != CTL_OK)
+		return status;
+	if ((r = ctl_next_reply(c, true, &reply, NULL)) <= 0)
+		status = ctl_lost(ctl, r);
+	else {
+		status = reply->error < 0 ? ctl_refused(ctl, reply) :
+		    ctl_done(ctl);
+		persona__control__reply__free_unpacked(reply, NULL);
+	}
+	ctl_client_close(c);
+	return status;
 }
 
 static int
@@ -272,6 +311,7 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 		{ "disk", required_argument, NULL, 'd' },
 		{ "disk-image", required_argument, NULL,
 		    OPT_DISK_IMAGE },
+		{ "image", required_argument, NULL, OPT_IMAGE },
 		{ "start", no_argument, NULL, 's' },
 		{ 0 }
 	};
@@ -279,22 +319,24 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 	const char *name;
 	int c, status;
 
-	a->msg.ram_bytes = DEFAULT_RAM_BYTES;
 	a->msg.vcpus = 1;
 	while ((c = ctl_option(ctl, argc, argv, own)) != -1)
 		if ((status = take_create_option(ctl, c, a)) != CTL_OK)
 			return status;
+	if (a->msg.ram_bytes == 0 && a->image == NULL)
+		a->msg.ram_bytes = DEFAULT_RAM_BYTES;
 	if ((status = ctl_persona_argument(ctl, argc, argv, &name)) != CTL_OK)
 		return status;
-	if (a->kernel == NULL)
-		return ctl_usage(ctl, "--kernel is missing: what shall %s "
-		    "boot?", name);
+	if (a->kernel == NULL && a->image == NULL)
+		return ctl_usage(ctl, "--kernel or --image is missing: what "
+		    "shall %s boot?", name);
 	a->msg.name = (char *)(uintptr_t)name;
-	a->msg.kernel = a->kernel;
+	a->msg.kernel = a->kernel != NULL ? a->kernel : (char *)"";
 	a->msg.initrd = a->initrd;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CREATE;
 	req.create = &a->msg;
-	return call_and_say(ctl, &req);
+	return a->image != NULL ? create_over(ctl, &req, a) :
+	    call_and_say(ctl, &req);
 }
 
 int

@@ -121,6 +121,8 @@ int	ctl_kill(struct ctl *ctl, int argc, char **argv);
 int	ctl_pause(struct ctl *ctl, int argc, char **argv);
 int	ctl_resume(struct ctl *ctl, int argc, char **argv);
 int	ctl_delete(struct ctl *ctl, int argc, char **argv);
+/* ctl-image.c */
+int	ctl_image(struct ctl *ctl, int argc, char **argv);
 /* ctl-policy.c */
 int	ctl_policy(struct ctl *ctl, int argc, char **argv);
 /* ctl-console.c */

@@ -28,6 +28,7 @@ static const struct ctl_command commands[] = {
 	    "      --cpu BASELINE    x86-64-v1 to -v4 (default x86-64-v2)\n"
 	    "  -d, --disk SIZE       add an empty disk, 4K to 256G\n"
 	    "      --disk-image FILE add a disk with this content, raw\n"
+	    "      --image FILE      a template: a file, or one that is here\n"
 	    "      --start           start it at once\n",
 	    "The files are copied; the persona does not need the originals.",
 	    ctl_create },
@@ -54,6 +55,20 @@ static const struct ctl_command commands[] = {
 	    ctl_console },
 	{ "delete", "PERSONA", "delete a persona from this handset",
 	    "  -y, --yes             do not ask\n", NULL, ctl_delete },
+	{ "image", "VERB ...", "list, remove or make templates",
+	    "  -k, --kernel FILE     pack: what to boot\n"
+	    "  -i, --initrd FILE     pack: initial RAM file system\n"
+	    "  -d, --disk FILE       pack: a raw disk\n"
+	    "  -c, --cmdline TEXT    pack: command line; %i, %n: id, name\n"
+	    "  -n, --name NAME       pack: what it is called\n"
+	    "  -l, --label TEXT      pack: a word about it\n"
+	    "      --arch ARCH       pack: amd64 (default) or arm64\n"
+	    "  -m, --memory SIZE     pack: what a persona gets by default\n"
+	    "  -p, --policy FILE     pack: a signed policy that goes with it\n",
+	    "image list                  templates on this handset\n"
+	    "image remove IMAGE          by name or hash; not while used\n"
+	    "image pack ... FILE         make a template file",
+	    ctl_image },
 	{ "policy", "VERB ...", "sign a policy, look into one, renew one",
 	    "  -k, --key FILE        sign: the issuer's ed25519 private key\n",
 	    "policy keygen KEY           make an issuer's key (KEY and KEY.pub)\n"

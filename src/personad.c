@@ -31,6 +31,7 @@
 #include "peers.h"
 #include "persona.h"
 #include "registry.h"
+#include "template.h"
 #include "report.h"
 #include "config.h"
 
@@ -280,6 +281,7 @@ open_rooms(struct daemon *d)
 	if ((r = personas_load(d)) < 0)
 		fatal("the personas cannot be read: %s", strerror(-r));
 	image_sweep(d);
+	templates_sweep(d);
 	arrivals_settle_images(d);
 }
 

@@ -18,7 +18,7 @@
 #include "log.h"
 #include "policy-check.h"
 
-#define START_TIMEOUT_MS	5000
+#define START_TIMEOUT_MS	30000	/* a busy handset is slow, not broken */
 #define PAUSE_TIMEOUT_MS	5000
 
 /* Somebody waiting for one thing about one persona. */

@@ -6,12 +6,15 @@
 #   handsets_need                 exit 77 with a reason if this machine cannot
 #   handsets_up [RATE [bare]]     make them; bare: no D-Bus, no Avahi
 #   handset a CMD...              run CMD on handset a, in the foreground
+#   handset_exec a CMD...         the same in place of the calling shell
 #   handset_start a NAME CMD...   the same in the background; its pid in $!, its output
 #                                 in $(handset_dir a)/NAME.log; ended by handsets_down
 #   handset_pids a                everything that runs on a
+#   handset_put a FILE            standard input becomes FILE on handset a
 #   handset_dir a                 a directory that is a's alone
 #   handset_addr a                its IPv4 address
 #   link_rate RATE|none           tc's words: 20mbit, 1gbit; both directions
+#   link_net a ip|tc WORDS...     the tool, on a's network
 #   link_cut [a|b], link_mend     take that end's interface down (b's): the other end
 #                                 sees its carrier go, as when a cable is pulled
 #   link_freeze, link_thaw [RATE] the carrier stays, nothing gets through
@@ -55,23 +58,31 @@ _handsets_pids() {
 }
 handset_pids() { _handsets_pids "$(_handsets_ns "$1")"; }
 
-handset() {
+handset() { (handset_exec "$@"); }
+
+handset_exec() {
 	local side=$1
 	shift
-	PERSONA_HANDSET=$(_handsets_ns "$side") \
-	DBUS_SYSTEM_BUS_ADDRESS=unix:path=$(handset_dir "$side")/bus \
-		ip netns exec "$(_handsets_ns "$side")" "$@"
+	export PERSONA_HANDSET=$(_handsets_ns "$side")
+	export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$(handset_dir "$side")/bus
+	exec ip netns exec "$(_handsets_ns "$side")" "$@"
 }
 
 handset_start() {
 	local side=$1 name=$2
 	shift 2
 	# Replaces the shell, so that $! is the program itself.
-	PERSONA_HANDSET=$(_handsets_ns "$side") \
-	DBUS_SYSTEM_BUS_ADDRESS=unix:path=$(handset_dir "$side")/bus \
-		ip netns exec "$(_handsets_ns "$side")" "$@" \
-		< /dev/null > "$(handset_dir "$side")/$name.log" 2>&1 9>&- &
+	handset_exec "$side" "$@" < /dev/null \
+		> "$(handset_dir "$side")/$name.log" 2>&1 9>&- &
 	HANDSETS_PIDS="$! $HANDSETS_PIDS"
+}
+
+handset_put() { cat > "$2"; }
+
+link_net() {
+	local side=$1 tool=$2
+	shift 2
+	"$tool" -n "$(_handsets_ns "$side")" "$@"
 }
 
 handsets_up() {
@@ -85,14 +96,22 @@ handsets_up() {
 	done
 	ip link add $HANDSETS_IF netns "$(_handsets_ns a)" type veth \
 		peer name $HANDSETS_IF netns "$(_handsets_ns b)" || return 1
+	_handsets_addresses && link_rate "${1:-none}" || return 1
+	[ "${2:-}" = bare ] || _handsets_buses
+}
+
+_handsets_addresses() {
+	local side
 	for side in a b; do
-		ip -n "$(_handsets_ns $side)" link set lo up
-		ip -n "$(_handsets_ns $side)" addr add \
-			"$(handset_addr $side)/16" brd + dev $HANDSETS_IF
+		link_net $side ip link set lo up
+		link_net $side ip addr add "$(handset_addr $side)/16" brd + \
+			dev $HANDSETS_IF
 		_handsets_if_up $side || return 1
 	done
-	link_rate "${1:-none}" || return 1
-	[ "${2:-}" = bare ] && return 0
+}
+
+_handsets_buses() {
+	local side
 	for side in a b; do
 		_handsets_bus $side && _handsets_avahi $side || return 1
 	done
@@ -156,10 +175,8 @@ _handsets_sweep() {
 }
 
 _handsets_if_up() {
-	local ns
-	ns=$(_handsets_ns "$1")
-	ip -n "$ns" link set $HANDSETS_IF up &&
-		ip -n "$ns" route replace 224.0.0.0/4 dev $HANDSETS_IF
+	link_net "$1" ip link set $HANDSETS_IF up &&
+		link_net "$1" ip route replace 224.0.0.0/4 dev $HANDSETS_IF
 }
 
 # await SECONDS CMD...: until CMD succeeds
@@ -175,7 +192,7 @@ _handsets_await() {
 _handsets_bus() {
 	local dir
 	dir=$(handset_dir "$1")
-	cat > "$dir/bus.conf" <<-END
+	handset_put "$1" "$dir/bus.conf" <<-END
 	<busconfig>
 	  <type>system</type>
 	  <listen>unix:path=$dir/bus</listen>
@@ -190,7 +207,7 @@ _handsets_bus() {
 	END
 	handset_start "$1" bus dbus-daemon --nofork --nopidfile \
 		--config-file="$dir/bus.conf"
-	_handsets_await 5 test -S "$dir/bus"
+	_handsets_await 5 handset "$1" test -S "$dir/bus"
 }
 
 # Avahi keeps its pid file in a directory it was compiled with; a mount of its own
@@ -198,7 +215,7 @@ _handsets_bus() {
 _handsets_avahi() {
 	local dir
 	dir=$(handset_dir "$1")
-	cat > "$dir/avahi.conf" <<-END
+	handset_put "$1" "$dir/avahi.conf" <<-END
 	[server]
 	host-name=handset-$1
 	allow-interfaces=$HANDSETS_IF
@@ -211,7 +228,7 @@ _handsets_avahi() {
 	publish-workstation=no
 	publish-hinfo=no
 	END
-	mkdir -p /run/avahi-daemon
+	handset "$1" mkdir -p /run/avahi-daemon
 	handset_start "$1" avahi unshare --mount --propagation private sh -c "
 		mount --bind '$dir/run' /run/avahi-daemon &&
 		exec avahi-daemon --file='$dir/avahi.conf' --no-drop-root \
@@ -226,17 +243,17 @@ link_rate() {
 	*gbit | [3-9]??mbit | ????*mbit) burst=256k ;;
 	esac
 	for side in a b; do
-		tc -n "$(_handsets_ns $side)" qdisc del dev $HANDSETS_IF root \
+		link_net $side tc qdisc del dev $HANDSETS_IF root \
 			2>/dev/null || :
 		[ "$1" = none ] ||
-			tc -n "$(_handsets_ns $side)" qdisc add dev $HANDSETS_IF \
+			link_net $side tc qdisc add dev $HANDSETS_IF \
 			root tbf rate "$1" burst $burst latency 50ms || return 1
 	done
 }
 
 # One end down is what the other end sees as a pulled cable.
 link_cut() {
-	ip -n "$(_handsets_ns "${1:-b}")" link set $HANDSETS_IF down
+	link_net "${1:-b}" ip link set $HANDSETS_IF down
 }
 
 link_mend() {
@@ -247,7 +264,7 @@ link_mend() {
 link_freeze() {
 	local side
 	for side in a b; do
-		tc -n "$(_handsets_ns $side)" qdisc replace dev $HANDSETS_IF \
+		link_net $side tc qdisc replace dev $HANDSETS_IF \
 			root blackhole || return 1
 	done
 }

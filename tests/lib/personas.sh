@@ -4,7 +4,8 @@
 # and what they print; knows no story.
 #
 #   await SECONDS CMD...         until CMD succeeds; false when it did not. An emulated
-#                                machine sets PERSONA_SLOW to give all of them longer
+#                                machine sets PERSONA_SLOW to give all of them longer,
+#                                PERSONA_POLL_S to be asked less often
 #   daemon_start a [OPTION...]   personad on handset a; its pid in DAEMON_PID_a
 #                                DAEMON_UNDER: an array of words before its own, such
 #                                as unshare; it must exec
@@ -24,7 +25,7 @@ await() {
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
+		sleep "${PERSONA_POLL_S:-0.05}"
 	done
 }
 
@@ -43,7 +44,7 @@ ctl() {
 ctl_exec() {
 	local side=$1
 	shift
-	exec ip netns exec "$(_handsets_ns "$side")" "$PERSONA_BIN/personactl" \
+	handset_exec "$side" "$PERSONA_BIN/personactl" \
 		-S "$(control_socket "$side")" "$@"
 }
 

@@ -158,13 +158,15 @@ mark_dirty(struct disk *d, uint64_t at, uint64_t len)
 	}
 }
 
-void
+int
 disk_dirty_start(struct disk *d)
 {
 	__atomic_store_n(&d->logging, true, __ATOMIC_RELEASE);
 	for (size_t i = 0; i < dirty_words(d); i++)
 		if (__atomic_load_n(&d->dirty[i], __ATOMIC_RELAXED) != 0)
 			__atomic_store_n(&d->dirty[i], 0, __ATOMIC_RELEASE);
+	/* What counts as clean from here on has to be what others read. */
+	return disk_settle(d);
 }
 
 void

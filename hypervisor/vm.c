@@ -398,12 +398,12 @@ hv_dirty_start(struct hv *hv)
 {
 	int r = gmem_dirty_start(hv->gmem);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++)
-		disk_dirty_start(hv->config.disks[i]);
-	machine_hint_memory(hv->machine, true);
-	return 0;
+	for (size_t i = 0; r == 0 && i < DISKS_MAX &&
+	    hv->config.disks[i] != NULL; i++)
+		r = disk_dirty_start(hv->config.disks[i]);
+	if (r == 0)
+		machine_hint_memory(hv->machine, true);
+	return r;
 }
 
 int

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
-# it_move_files: what a persona keeps in files goes with it. Its boot files arrive
-# byte for byte, so that it can be stopped where it has come to and started again;
+# it_move_files: what a persona keeps in files goes with it. Its disk and its boot
+# files arrive byte for byte, and what was empty takes no room there either, so that it can be stopped where it has come to and started again;
 # it comes back the same way. What an arrival leaves behind that came to nothing is
 # removed, also after a crash, and no image is replaced but by its own newer one.
 # (Invariants 3, 4.)
@@ -18,7 +18,7 @@ id_of() { ctl "$1" show "$2" --json | field id; }
 sum_of() { sha256sum < "$1" | cut -d ' ' -f 1; }
 same_files() {	# same_files SIDE NAME: as they were in the beginning
 	local file
-	for file in kernel initrd; do
+	for file in kernel initrd disk0.img; do
 		[ "$(sum_of "$(images "$1")/$id/$file")" = \
 			"$(sum_of "$work/$file")" ] ||
 			fail "$file on $1 is not what $2 was made of"
@@ -33,7 +33,14 @@ mkdir -p "$work"
 cp "$PERSONA_BIN/tests/guest/guest.elf" "$work/kernel"
 # An odd size: its last page is filled up on the way and cut again.
 head -c 1234567 /dev/urandom > "$work/initrd"
+# A large disk with little in it, at its beginning, somewhere and at its end.
+truncate -s 256M "$work/disk0.img"
+for at in 0 77 255; do
+	dd if=/dev/urandom of="$work/disk0.img" bs=1M seek=$at count=1 \
+		conv=notrunc 2> /dev/null
+done
 ctl a create work --kernel "$work/kernel" --initrd "$work/initrd" \
+	--disk-image "$work/disk0.img" \
 	--memory 64M --append "hot=2M rate=1M beat=100" --start > /dev/null ||
 	fail "work does not start on a"
 last_n=0
@@ -46,7 +53,9 @@ lives_on b work
 guest_well b work
 need_soon 5 "the files have not got their place on b" no_incoming b
 same_files b work
-ok "boot files came with a running persona, byte for byte"
+used=$(($(stat -c '%b * %B' "$(images b)/$id/disk0.img")))
+[ "$used" -lt $((8 << 20)) ] || fail "a disk with 3 MiB takes $used bytes on b"
+ok "disk and boot files came with a running persona, byte for byte"
 
 ctl b stop work > /dev/null 2>&1 || ctl b kill work > /dev/null ||
 	fail "work cannot be ended on b"

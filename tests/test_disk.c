@@ -358,6 +358,11 @@ order(void)
 	/* Nothing new: the own file is synced, the map need not be. */
 	CU_ASSERT(disk_flush(l.disk) == 0 && l.storage.syncs == 4);
 	CU_ASSERT(disk_settle(l.disk) == 0 && l.storage.syncs == 4);
+	/* What a transfer counts as clean is what it will read (invariant 8). */
+	CU_ASSERT(put(l.disk, DISK_BLOCK_BYTES, p, SECTOR) == 0);
+	CU_ASSERT(l.storage.files[MAP].now[0] == 1);
+	CU_ASSERT(disk_dirty_start(l.disk) == 0);
+	CU_ASSERT(l.storage.files[MAP].now[0] == 3);
 	layered_end(&l);
 }
 

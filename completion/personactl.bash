@@ -9,7 +9,9 @@ _personactl_options()
 	case $1 in
 	'') echo --socket --json --help --version ;;
 	create) echo --kernel --initrd --append --memory --cpus --cpu \
-		--disk --disk-image --image --start ;;
+		--disk --disk-image --image --start --net \
+		--forward ;;
+	set) echo --forward --no-forwards ;;
 	list | peers) echo --names ;;
 	stop | pair) echo --timeout ;;
 	console) echo --virtio ;;
@@ -26,7 +28,8 @@ _personactl_options()
 }
 
 _personactl_commands='doctor create list show start stop kill pause resume
-	console delete export import image policy peers pair unpair move status cancel'
+	console set delete export import image policy peers pair unpair move
+	status cancel'
 
 # Offer the lines of standard input that begin with $1, quoted for the shell.
 _personactl_offer()
@@ -62,7 +65,8 @@ _personactl()
 			;;
 		--kernel | --initrd | --append | --memory | --cpus | --cpu | \
 		--disk | --disk-image | --image | --key | --cmdline | --arch | \
-		--policy | --timeout | --budget | --bandwidth | --to | \
+		--policy | --forward | --timeout | --budget | --bandwidth | \
+		--to | \
 		--passphrase-file | --label | --name | -[kiamcdtbrpln])
 			((i++))
 			;;
@@ -92,6 +96,7 @@ _personactl()
 		return
 		;;
 	--append | --memory | --cpus | --timeout | --budget | --bandwidth | \
+	--forward | \
 	--label | --name | -[amctbrln])
 		return
 		;;
@@ -107,7 +112,7 @@ _personactl()
 			-- "$cur")
 		;;
 	show:0 | start:0 | stop:0 | kill:0 | pause:0 | resume:0 | \
-	console:0 | delete:0 | export:0 | move:0 | status:0 | cancel:0)
+	console:0 | set:0 | delete:0 | export:0 | move:0 | status:0 | cancel:0)
 		_personactl_names "$socket" "$cur" list
 		;;
 	export:1 | import:0)

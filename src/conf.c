@@ -242,6 +242,15 @@ set_channels(struct conf *c, const char *value, char *err)
 }
 
 static int
+set_host_loopback(struct conf *c, const char *value, char *err)
+{
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return complain(err, "host-loopback must be yes or no");
+	c->host_loopback = value[0] == 'y';
+	return 0;
+}
+
+static int
 set_discovery(struct conf *c, const char *value, char *err)
 {
 	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
@@ -280,6 +289,7 @@ static const struct {
 	{ "channels", set_channels },
 	{ "discovery", set_discovery },
 	{ "persona-uids", set_first_uid },
+	{ "host-loopback", set_host_loopback },
 };
 
 void

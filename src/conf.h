@@ -48,6 +48,7 @@ struct conf {
 	uint32_t	channels;		/* SSH channels of a move */
 	bool		discovery;
 	uint32_t	first_uid;		/* of those that personas run as */
+	bool		host_loopback;		/* personas reach local services */
 };
 
 /* What holds when nothing is said: the host's name, the built-in directories. */

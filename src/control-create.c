@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "control-create.h"
+#include "control-net.h"
 #include "daemon.h"
 #include "image.h"
 #include "log.h"
@@ -215,12 +216,12 @@ fill_boot(int fd, Persona__Spec__Boot *boot)
 }
 
 static int
-fill_spec(struct packed_spec *spec, const struct image_sources *from)
+fill_spec(struct packed_spec *spec, const Persona__Control__Create *c,
+    const struct image_sources *from, const char **why)
 {
 	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
 	Persona__Spec__Disk disks[DISKS_MAX], *list[DISKS_MAX];
 	Persona__Spec__Boot boot[2];
-	const char *why;
 	int r;
 
 	if ((r = fill_boot(from->kernel_fd, &boot[0])) < 0)
@@ -238,7 +239,11 @@ fill_spec(struct packed_spec *spec, const struct image_sources *from)
 	}
 	s.n_disks = from->n_disks;
 	s.disks = list;
-	return spec_pack(&s, spec, &why);
+	if (c->net != NULL && (r = control_net_make(c->net, &s, why)) < 0)
+		return r;
+	r = spec_pack(&s, spec, why);
+	control_net_free(&s);
+	return r;
 }
 
 int
@@ -263,10 +268,11 @@ begin_create(struct daemon *d, struct control_request *req,
 {
 	struct creation *creation = calloc(1, sizeof(*creation));
 	struct image_copy *copy;
+	const char *why = NULL;
 	int r = -ENOMEM;
 
 	if (creation == NULL || (r = create_record(&creation->rec, c)) < 0 ||
-	    (r = fill_spec(&creation->rec.spec, from)) < 0) {
+	    (r = fill_spec(&creation->rec.spec, c, from, &why)) < 0) {
 		image_sources_close(from);
 		goto fail;
 	}
@@ -280,7 +286,7 @@ begin_create(struct daemon *d, struct control_request *req,
 fail:
 	free(creation);
 	control_fail(req, r, "%s: cannot be created: %s", c->name,
-	    strerror(-r));
+	    why != NULL ? why : strerror(-r));
 }
 
 void

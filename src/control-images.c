@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "control-create.h"
+#include "control-net.h"
 #include "daemon.h"
 #include "imagedir.h"
 #include "log.h"
@@ -177,17 +178,43 @@ complete_record(struct wish *w, const struct template *t)
 	return 0;
 }
 
-/* The template's spec, with disks that lie over the template's. */
+/*
+ * A network card, wished for or not: what a template holds is a whole system. Until
+ * complete_spec it is all there is in the record's spec.
+ */
+static int
+wish_net(struct wish *w, const Persona__Control__Create *c, const char **why)
+{
+	Persona__Control__NetWish plain = PERSONA__CONTROL__NET_WISH__INIT;
+	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
+	int r;
+
+	r = control_net_make(c->net != NULL ? c->net : &plain, &s, why);
+	if (r < 0)
+		return r;
+	r = spec_pack(&s, &w->rec.spec, why);
+	control_net_free(&s);
+	return r;
+}
+
+/*
+ * The template's spec, with disks that lie over the template's and the persona's
+ * own network card.
+ */
 static int
 complete_spec(struct wish *w, const struct template *t)
 {
-	Persona__Spec__Spec *s = t->manifest->persona->spec;
+	Persona__Spec__Spec *s = t->manifest->persona->spec, *wished;
+	Persona__Spec__Net *net = s->net;
 	ProtobufCBinaryData id = {
 		.data = (uint8_t *)(uintptr_t)t->id, .len = sizeof(t->id),
 	};
 	const char *why;
 	int r;
 
+	if ((r = spec_unpack(&w->rec.spec, &wished)) < 0)
+		return r;
+	s->net = wished->net;
 	for (size_t i = 0; i < s->n_disks; i++) {
 		s->disks[i]->has_template_root = true;
 		s->disks[i]->template_root = id;
@@ -198,6 +225,8 @@ complete_spec(struct wish *w, const struct template *t)
 		s->disks[i]->template_root.data = NULL;
 		s->disks[i]->template_root.len = 0;
 	}
+	s->net = net;
+	persona__spec__spec__free_unpacked(wished, NULL);
 	return r;
 }
 
@@ -276,11 +305,13 @@ control_create_over(struct daemon *d, struct control_request *req,
 {
 	struct wish *w = calloc(1, sizeof(*w));
 	struct template t = { .manifest = NULL };
+	const char *why = NULL;
 	int r = -ENOMEM;
 
-	if (w == NULL || (r = create_record(&w->rec, c)) < 0) {
+	if (w == NULL || (r = create_record(&w->rec, c)) < 0 ||
+	    (r = wish_net(w, c, &why)) < 0) {
 		control_fail(req, r, "%s: cannot be created: %s", c->name,
-		    strerror(-r));
+		    why != NULL ? why : strerror(-r));
 		free(w);
 		return;
 	}

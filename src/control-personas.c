@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "arrival.h"
+#include "control-net.h"
 #include "control-policy.h"
 #include "daemon.h"
 #include "guest.h"
@@ -58,6 +59,7 @@ persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 		info->last_end = p->rec.last_end;
 	if (p->rec.holding != HOLDING_OWNER)
 		info->moved_to = p->rec.peer_name;
+	info->net = control_net_info(p);	/* send_chunk frees it */
 }
 
 /* The disks of one persona in a reply. */
@@ -109,8 +111,10 @@ send_chunk(struct control_request *req, struct persona **from, size_t n,
 	reply.personas = list;
 	reply.done = done;
 	control_reply(req, &reply, NULL, 0);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		free(policies[i]);
+		control_net_info_free(info[i].net);
+	}
 }
 
 static int

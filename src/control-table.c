@@ -25,6 +25,9 @@ static const struct control_command commands[] = {
 	/* On an arriving one too: its first words here are worth seeing. */
 	{ WHAT(CONSOLE), "console", NULL, control_console,
 	    IN(RUNNING) | IN(PAUSED) | IN(SENDING) | IN(RECEIVING) },
+	/* Not in mid-move: its forwards have been offered already. */
+	{ WHAT(SET_NET), "set", NULL, control_set_net,
+	    IN(STOPPED) | IN(CRASHED) | IN(RUNNING) | IN(PAUSED) },
 	{ WHAT(DELETE), "delete", NULL, control_delete,
 	    IN(STOPPED) | IN(CRASHED) | IN(MOVED) },
 	/* What it needs to be depends on what of it is exported. */
@@ -74,6 +77,8 @@ control_persona_name(const Persona__Control__Request *req)
 		return req->console->name;
 	case WHAT(DELETE):
 		return req->delete_->name;
+	case WHAT(SET_NET):
+		return req->set_net->name;
 	case WHAT(MOVE):
 		return req->move->name;
 	case WHAT(POLICY_SET):

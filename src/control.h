@@ -76,6 +76,8 @@ control_fn		control_images, control_image_remove;
 /* control-files.c */
 control_fn		control_import;
 control_persona_fn	control_export;
+/* control-net.c */
+control_persona_fn	control_set_net;
 
 /* control-moves.c */
 control_fn		control_status;

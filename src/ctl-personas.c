@@ -14,6 +14,7 @@
 #include "control.pb-c.h"
 #include "ctl-client.h"
 #include "ctl-json.h"
+#include "ctl-net.h"
 #include "ctl-parse.h"
 #include "ctl-policy.h"
 #include "ctl-table.h"
@@ -176,6 +177,8 @@ struct create_args {
 	Persona__Control__NewDisk	*disk_list[DISKS_MAX];
 	char				*disk_files[DISKS_MAX];	/* ours */
 	const char			*image;		/* a template, or NULL */
+	struct net_args			*net;
+	bool				has_net;
 };
 
 /* personad has another working directory than the person who types. */
@@ -258,6 +261,12 @@ take_create_option(struct ctl *ctl, int c, struct create_args *a)
 	case 's':
 		a->msg.has_start = a->msg.start = true;
 		return CTL_OK;
+	case 'n':
+		a->has_net = true;
+		return CTL_OK;
+	case 'f':
+		a->has_net = true;
+		return net_args_forward(ctl, a->net, optarg);
 	default:
 		return CTL_USAGE;
 	}
@@ -313,6 +322,8 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 		    OPT_DISK_IMAGE },
 		{ "image", required_argument, NULL, OPT_IMAGE },
 		{ "start", no_argument, NULL, 's' },
+		{ "net", no_argument, NULL, 'n' },
+		{ "forward", required_argument, NULL, 'f' },
 		{ 0 }
 	};
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
@@ -333,6 +344,8 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 	a->msg.name = (char *)(uintptr_t)name;
 	a->msg.kernel = a->kernel != NULL ? a->kernel : (char *)"";
 	a->msg.initrd = a->initrd;
+	if (a->has_net)
+		a->msg.net = net_args_wish(a->net);
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CREATE;
 	req.create = &a->msg;
 	return a->image != NULL ? create_over(ctl, &req, a) :
@@ -343,8 +356,12 @@ int
 ctl_create(struct ctl *ctl, int argc, char **argv)
 {
 	struct create_args a = { .msg = PERSONA__CONTROL__CREATE__INIT };
-	int status = create_from_options(ctl, argc, argv, &a);
+	int status;
 
+	if ((a.net = net_args_new()) == NULL)
+		return ctl_fail(ctl, "no memory");
+	status = create_from_options(ctl, argc, argv, &a);
+	net_args_free(a.net);
 	free(a.kernel);
 	free(a.initrd);
 	for (size_t i = 0; i < DISKS_MAX; i++)
@@ -422,6 +439,8 @@ persona_json(struct json *j, const char *key,
 		disks_json(j, p);
 	if (p->policy != NULL)
 		policy_json(j, p->policy);
+	if (p->net != NULL)
+		net_json(j, p->net);
 	json_end(j);
 }
 
@@ -569,6 +588,8 @@ show_text(const Persona__Control__PersonaInfo *p)
 		show_line("command line", p->cmdline);
 	if (p->has_vmm_pid)
 		printf("%-14s %d\n", "persona-vmm", p->vmm_pid);
+	if (p->net != NULL)
+		net_text(p->net);
 	if (p->has_throttle_percent && p->throttle_percent > 0)
 		printf("%-14s by %u %%, so that its move can finish\n",
 		    "slowed", (unsigned int)p->throttle_percent);

@@ -125,6 +125,8 @@ int	ctl_delete(struct ctl *ctl, int argc, char **argv);
 int	ctl_image(struct ctl *ctl, int argc, char **argv);
 /* ctl-policy.c */
 int	ctl_policy(struct ctl *ctl, int argc, char **argv);
+/* ctl-net.c */
+int	ctl_set(struct ctl *ctl, int argc, char **argv);
 /* ctl-console.c */
 int	ctl_console(struct ctl *ctl, int argc, char **argv);
 /* ctl-peers.c */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "guest-net.h"
 #include "launcher.h"
 #include "log.h"
 
@@ -26,8 +27,16 @@
 
 /* --- the trace: a socket and a pid ---------------------------------------------- */
 
+/* Short: a socket's path has 107 bytes (see CONF_RUNTIME_DIR_MAX). */
+static const struct {
+	const char *sock, *pid;
+} suffixes[] = {
+	[TRACE_VMM] = { "sock", "pid" },
+	[TRACE_NET] = { "net", "npid" },
+};
+
 static const char *
-vmm_path(const struct daemon *d, const char *id, const char *suffix,
+trace_path(const struct daemon *d, const char *id, const char *suffix,
     char buf[PATH_MAX_BYTES])
 {
 	snprintf(buf, PATH_MAX_BYTES, "%s/vmm/%s.%s", d->conf.runtime_dir,
@@ -40,17 +49,20 @@ guest_trace_remove(const struct daemon *d, const char *id)
 {
 	char path[PATH_MAX_BYTES];
 
-	(void)unlink(vmm_path(d, id, "sock", path));
-	(void)unlink(vmm_path(d, id, "pid", path));
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		(void)unlink(trace_path(d, id, suffixes[i].sock, path));
+		(void)unlink(trace_path(d, id, suffixes[i].pid, path));
+	}
 }
 
 int
-guest_trace_write(const struct daemon *d, const char *id, pid_t pid)
+guest_trace_write(const struct daemon *d, const char *id, enum guest_trace of,
+    pid_t pid)
 {
 	char path[PATH_MAX_BYTES], text[64];
 	int fd, n, r = 0;
 
-	(void)unlink(vmm_path(d, id, "pid", path));
+	(void)unlink(trace_path(d, id, suffixes[of].pid, path));
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -62,15 +74,16 @@ guest_trace_write(const struct daemon *d, const char *id, pid_t pid)
 	return r;
 }
 
-static int
-read_pid(const struct daemon *d, const char *id, pid_t *pid, uint64_t *ticks)
+int
+guest_trace_read(const struct daemon *d, const char *id, enum guest_trace of,
+    pid_t *pid, uint64_t *ticks)
 {
 	char path[PATH_MAX_BYTES];
 	unsigned long long t;
 	int p, r = -ENOENT;
 	FILE *f;
 
-	if ((f = fopen(vmm_path(d, id, "pid", path), "re")) == NULL)
+	if ((f = fopen(trace_path(d, id, suffixes[of].pid, path), "re")) == NULL)
 		return -errno;
 	if (fscanf(f, "%d %llu", &p, &t) == 2 && p > 1 && t > 0) {
 		*pid = p;
@@ -82,13 +95,14 @@ read_pid(const struct daemon *d, const char *id, pid_t *pid, uint64_t *ticks)
 }
 
 static int
-socket_address(const struct daemon *d, const char *id, struct sockaddr_un *sun)
+socket_address(const struct daemon *d, const char *id, enum guest_trace of,
+    struct sockaddr_un *sun)
 {
 	char path[PATH_MAX_BYTES];
 
 	memset(sun, 0, sizeof(*sun));
 	sun->sun_family = AF_UNIX;
-	vmm_path(d, id, "sock", path);
+	trace_path(d, id, suffixes[of].sock, path);
 	if (strlen(path) >= sizeof(sun->sun_path))
 		return -ENAMETOOLONG;
 	strcpy(sun->sun_path, path);
@@ -96,12 +110,13 @@ socket_address(const struct daemon *d, const char *id, struct sockaddr_un *sun)
 }
 
 int
-guest_trace_listen(const struct daemon *d, const char *id, int *fdp)
+guest_trace_listen(const struct daemon *d, const char *id, enum guest_trace of,
+    int *fdp)
 {
 	struct sockaddr_un sun;
 	int fd, r;
 
-	if ((r = socket_address(d, id, &sun)) < 0)
+	if ((r = socket_address(d, id, of, &sun)) < 0)
 		return r;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -109,6 +124,27 @@ guest_trace_listen(const struct daemon *d, const char *id, int *fdp)
 	(void)unlink(sun.sun_path);
 	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ||
 	    chmod(sun.sun_path, 0600) < 0 || listen(fd, 4) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	*fdp = fd;
+	return 0;
+}
+
+int
+guest_trace_connect(const struct daemon *d, const char *id,
+    enum guest_trace of, int *fdp)
+{
+	struct sockaddr_un sun;
+	int fd, r;
+
+	if ((r = socket_address(d, id, of, &sun)) < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
 		r = -errno;
 		close(fd);
 		return r;
@@ -140,6 +176,8 @@ greeted(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 		goto out;
 	g->was_running = hello->vcpus ==
 	    PERSONA__VMM__HELLO_RESULT__VCPU_STATE__RUNNING;
+	if (g->net != NULL)
+		guest_net_find(g->net);
 	r = 0;
 	why = "";
 out:
@@ -149,20 +187,9 @@ out:
 static int
 connect_vmm(struct guest *g)
 {
-	struct sockaddr_un sun;
-	int fd, r;
+	int fd, r = guest_trace_connect(g->daemon, g->id, TRACE_VMM, &fd);
 
-	if ((r = socket_address(g->daemon, g->id, &sun)) < 0)
-		return r;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return guest_control(g, fd);
+	return r < 0 ? r : guest_control(g, fd);
 }
 
 int
@@ -175,7 +202,7 @@ guest_find(struct guest **gp, struct daemon *d,
 	pid_t pid;
 	int r;
 
-	if (read_pid(d, rec->id, &pid, &ticks) < 0)
+	if (guest_trace_read(d, rec->id, TRACE_VMM, &pid, &ticks) < 0)
 		return -ENOENT;
 	if ((r = guest_new(&g, d, rec, events, arg)) < 0)
 		return r;
@@ -214,7 +241,7 @@ guest_sweep(struct daemon *d)
 		    strcmp(e->d_name + PERSONA_ID_LEN, ".pid") != 0)
 			continue;
 		snprintf(id, sizeof(id), "%.32s", e->d_name);
-		if (read_pid(d, id, &pid, &ticks) < 0)
+		if (guest_trace_read(d, id, TRACE_VMM, &pid, &ticks) < 0)
 			continue;
 		if (launcher_watches(d->launcher, pid))
 			continue;

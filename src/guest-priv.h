@@ -10,6 +10,7 @@
 
 struct event;
 struct child;
+struct guest_net;
 
 #define GUEST_WHY_MAX	(REASON_TEXT_MAX + 1)
 
@@ -21,6 +22,7 @@ struct guest {
 	char			name[PERSONA_NAME_MAX + 1];
 	struct child		*child;
 	struct vmm		*vmm;		/* NULL: lost, or not there yet */
+	struct guest_net	*net;		/* NULL: it has no network */
 	struct event		*timer;		/* kills when it fires */
 	int			ram_fd;
 	uint64_t		ram_bytes;
@@ -51,13 +53,24 @@ void	guest_tell_ready(struct guest *g, int r, const char *why);
 
 /* --- guest-find.c: the trace --------------------------------------------------- */
 
-/* The socket where a later personad will knock; the vmm accepts on it. */
-int	guest_trace_listen(const struct daemon *d, const char *id, int *fdp);
+/* Of which process of a guest's. */
+enum guest_trace { TRACE_VMM, TRACE_NET };
+
+/* The socket where a later personad will knock; the process accepts on it. */
+int	guest_trace_listen(const struct daemon *d, const char *id,
+	    enum guest_trace of, int *fdp);
+
+/* Knock. 0 or -errno. */
+int	guest_trace_connect(const struct daemon *d, const char *id,
+	    enum guest_trace of, int *fdp);
 
 /* Who it is: pid and start time, so that a reused pid is never taken for it. */
-int	guest_trace_write(const struct daemon *d, const char *id, pid_t pid);
+int	guest_trace_write(const struct daemon *d, const char *id,
+	    enum guest_trace of, pid_t pid);
+int	guest_trace_read(const struct daemon *d, const char *id,
+	    enum guest_trace of, pid_t *pid, uint64_t *ticks);
 
-/* It has ended, or must not be found any more. */
+/* All have ended, or must not be found any more. */
 void	guest_trace_remove(const struct daemon *d, const char *id);
 
 #endif

@@ -19,11 +19,13 @@
 #include "cmdline.h"
 #include "daemon.h"
 #include "guest-files.h"
+#include "guest-net.h"
 #include "launcher.h"
 #include "log.h"
 
 /* A large kernel is read and laid out in guest memory, perhaps from slow storage. */
 #define CREATE_TIMEOUT_MS	60000
+#define PLUG_TIMEOUT_MS		5000
 #define LOST_KILL_MS		2000	/* control lost, process still there */
 
 /* --- the end -------------------------------------------------------------------- */
@@ -37,6 +39,7 @@ guest_free(struct guest *g)
 	if (g->timer != NULL)
 		event_free(g->timer);
 	child_forget(g->child);
+	guest_net_free(g->net);
 	vmm_free(g->vmm);
 	if (g->ram_fd >= 0)
 		close(g->ram_fd);
@@ -177,12 +180,47 @@ make_memory(const char *name, uint64_t bytes, int *fdp)
 	return 0;
 }
 
+/* Another persona-net has taken over: the guest finds its cable in it. */
+static void
+plug_in(void *arg, int fd)
+{
+	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
+	Persona__Vmm__NetAttach attach = PERSONA__VMM__NET_ATTACH__INIT;
+	struct guest *g = arg;
+	int r = -ESHUTDOWN;
+
+	req.what_case = PERSONA__VMM__REQUEST__WHAT_NET;
+	req.net = &attach;
+	if (g->vmm != NULL)
+		r = vmm_request(g->vmm, &req, &fd, 1, PLUG_TIMEOUT_MS, NULL,
+		    NULL);
+	if (r < 0)	/* then persona-net leaves, and another comes */
+		log_warn_r(r, "persona %s: no network", g->name);
+	close(fd);
+}
+
+static int
+make_net(struct guest *g, const struct persona_record *rec)
+{
+	Persona__Spec__Spec *spec;
+	int r;
+
+	if ((r = spec_unpack(&rec->spec, &spec)) < 0)
+		return r;
+	if (spec->net != NULL)
+		r = guest_net_new(&g->net, g->daemon, g->id, g->name,
+		    spec->net, plug_in, g);
+	persona__spec__spec__free_unpacked(spec, NULL);
+	return r;
+}
+
 int
 guest_new(struct guest **gp, struct daemon *d,
     const struct persona_record *rec, const struct guest_events *events,
     void *arg)
 {
 	struct guest *g = calloc(1, sizeof(*g));
+	int r = -ENOMEM;
 
 	if (g == NULL)
 		return -ENOMEM;
@@ -193,9 +231,10 @@ guest_new(struct guest **gp, struct daemon *d,
 	g->ram_bytes = rec->ram_bytes;
 	memcpy(g->id, rec->id, sizeof(g->id));
 	memcpy(g->name, rec->name, sizeof(g->name));
-	if ((g->timer = evtimer_new(d->base, overdue_cb, g)) == NULL) {
+	if ((g->timer = evtimer_new(d->base, overdue_cb, g)) == NULL ||
+	    (r = make_net(g, rec)) < 0) {
 		guest_free(g);
-		return -ENOMEM;
+		return r;
 	}
 	*gp = g;
 	return 0;
@@ -224,7 +263,8 @@ spawn_vmm(struct guest *g, int *control_fd)
 	}
 	if ((r = ipc_pair(sv)) < 0)
 		goto out;
-	if ((r = guest_trace_listen(g->daemon, g->id, &listen_fd)) < 0)
+	if ((r = guest_trace_listen(g->daemon, g->id, TRACE_VMM,
+	    &listen_fd)) < 0)
 		goto out;
 	spec.fds[0] = sv[1];
 	spec.fds[1] = listen_fd;
@@ -233,7 +273,8 @@ spawn_vmm(struct guest *g, int *control_fd)
 		goto out;
 	*control_fd = sv[0];
 	sv[0] = -1;
-	r = guest_trace_write(g->daemon, g->id, child_pid(g->child));
+	r = guest_trace_write(g->daemon, g->id, TRACE_VMM,
+	    child_pid(g->child));
 out:
 	if (sv[0] >= 0)
 		close(sv[0]);
@@ -303,8 +344,9 @@ send_create(struct guest *g, const struct persona_record *rec,
 	Persona__Vmm__Create c = PERSONA__VMM__CREATE__INIT;
 	Persona__Vmm__Disk disks[DISKS_MAX], *list[DISKS_MAX];
 	struct handed h = { .n = 0 };
+	Persona__Vmm__Net net = PERSONA__VMM__NET__INIT;
 	char cmdline[CMDLINE_MAX + 1];
-	int r;
+	int cable_fd = -1, r;
 
 	if ((r = cmdline_expand(rec->cmdline, rec->id, rec->name, cmdline,
 	    sizeof(cmdline))) < 0)
@@ -324,10 +366,21 @@ send_create(struct guest *g, const struct persona_record *rec,
 	hand_disks(&h, files, disks, list);
 	c.n_disks = files->n_disks;
 	c.disks = list;
+	if (g->net != NULL) {
+		if ((r = guest_net_start(g->net, &cable_fd)) < 0)
+			return r;
+		net.mac.data = (uint8_t *)(uintptr_t)guest_net_mac(g->net);
+		net.mac.len = NET_MAC_BYTES;
+		c.net = &net;
+		hand(&h, cable_fd);	/* always the last */
+	}
 	req.what_case = PERSONA__VMM__REQUEST__WHAT_CREATE;
 	req.create = &c;
-	return vmm_request(g->vmm, &req, h.fds, h.n, CREATE_TIMEOUT_MS,
-	    created, g);
+	r = vmm_request(g->vmm, &req, h.fds, h.n, CREATE_TIMEOUT_MS, created,
+	    g);
+	if (cable_fd >= 0)
+		close(cable_fd);
+	return r;
 }
 
 int
@@ -371,6 +424,12 @@ struct vmm *
 guest_vmm(struct guest *g)
 {
 	return g == NULL ? NULL : g->vmm;
+}
+
+struct guest_net *
+guest_network(struct guest *g)
+{
+	return g == NULL ? NULL : g->net;
 }
 
 int

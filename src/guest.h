@@ -17,6 +17,7 @@
 struct daemon;
 struct guest;
 struct guest_files;
+struct guest_net;
 
 struct guest_events {
 	/* The machine is made (or found) and paused, or why not. Once. */
@@ -53,6 +54,9 @@ void	guest_set_events(struct guest *g, const struct guest_events *events,
 struct vmm *guest_vmm(struct guest *g);
 int	guest_ram_fd(const struct guest *g);
 pid_t	guest_pid(const struct guest *g);
+
+/* Its way to the network; NULL when it has none. */
+struct guest_net *guest_network(struct guest *g);
 
 /* What Hello said, after `ready` of guest_find. */
 bool	guest_was_running(const struct guest *g);

@@ -29,7 +29,11 @@ static const struct ctl_command commands[] = {
 	    "  -d, --disk SIZE       add an empty disk, 4K to 256G\n"
 	    "      --disk-image FILE add a disk with this content, raw\n"
 	    "      --image FILE      a template: a file, or one that is here\n"
-	    "      --start           start it at once\n",
+	    "      --start           start it at once\n"
+	    "      --net             with a network card\n"
+	    "      --forward [udp:][ADDR:]HOSTPORT:GUESTPORT\n"
+	    "                        a port of this handset that leads in; as\n"
+	    "                        often as wanted\n",
 	    "The files are copied; the persona does not need the originals.",
 	    ctl_create },
 	{ "list", "", "list the personas of this handset",
@@ -53,6 +57,10 @@ static const struct ctl_command commands[] = {
 	    "Ctrl-] then '.' or 'q' leaves; Ctrl-] twice sends one Ctrl-].\n"
 	    "With --json each piece of output is an object a line.",
 	    ctl_console },
+	{ "set", "PERSONA", "change which ports lead into a persona",
+	    "      --forward [udp:][ADDR:]HOSTPORT:GUESTPORT\n"
+	    "                        as often as wanted; all others are closed\n"
+	    "      --no-forwards     close them all\n", NULL, ctl_set },
 	{ "delete", "PERSONA", "delete a persona from this handset",
 	    "  -y, --yes             do not ask\n", NULL, ctl_delete },
 	{ "image", "VERB ...", "list, remove or make templates",

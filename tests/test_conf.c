@@ -47,6 +47,7 @@ settings_are_read(void)
 	    "blackout-budget 60\n"
 	    "bandwidth-limit 160Mbit\n"
 	    "channels 8\n"
+	    "host-loopback yes\n"
 	    "discovery no"), 0);
 	CU_ASSERT_STRING_EQUAL(c.name, "Ada's phone");
 	CU_ASSERT_EQUAL(c.port, 9000);
@@ -62,6 +63,7 @@ settings_are_read(void)
 	CU_ASSERT_EQUAL(c.bandwidth_limit, 20000000);
 	CU_ASSERT_EQUAL(c.channels, 8);
 	CU_ASSERT_FALSE(c.discovery);
+	CU_ASSERT(c.host_loopback);
 	CU_ASSERT_EQUAL(load("issuer " ISSUER "x\n"), -EINVAL);
 	CU_ASSERT_EQUAL(load("issuer Example Corp\n"), -EINVAL);
 }
@@ -93,6 +95,7 @@ errors_name_the_line(void)
 		{ "discovery maybe\n", "discovery" },
 		{ "persona-uids 0\n", "persona-uids" },
 		{ "persona-uids 2147483000\n", "persona-uids" },
+		{ "host-loopback 1\n", "host-loopback" },
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -133,7 +133,7 @@ parking(struct step *s)
 	uint32_t reason = failure(s);
 
 	if (s->e->kind == HANDOVER_PARKED) {
-		enter(s, HANDOVER_STOPPED, HANDOVER_PREPARED_MS);
+		enter(s, HANDOVER_STOPPED, s->h->prepared_ms);
 		act(s, HANDOVER_SEND_STOPPED);
 	} else if (s->e->kind == HANDOVER_PARK_FAILED) {
 		take_up_again(s, REASON_VMM_FAILED);
@@ -395,9 +395,11 @@ init(struct handover *h, enum handover_state state, uint64_t attempt,
 }
 
 void
-handover_source_init(struct handover *h, uint64_t attempt, uint64_t tenure)
+handover_source_init(struct handover *h, uint64_t attempt, uint64_t tenure,
+    uint32_t budget_ms)
 {
 	init(h, HANDOVER_COPYING, attempt, tenure);
+	h->prepared_ms = HANDOVER_PREPARED_MS + 2 * budget_ms;
 }
 
 void

@@ -114,7 +114,10 @@ struct handover_action {
 
 #define HANDOVER_ACTIONS_MAX	4
 
-/* How long the guest waits, parked, for PREPARED before it runs on here. */
+/*
+ * How long the guest waits, parked, for PREPARED before it runs on here; twice the
+ * blackout that the user allows comes on top.
+ */
 #define HANDOVER_PREPARED_MS	5000
 /* How long a released persona waits for RUNNING before the move is reported. */
 #define HANDOVER_RUNNING_MS	15000
@@ -126,14 +129,18 @@ struct handover {
 	uint64_t		attempt;
 	uint64_t		tenure;		/* n at the source, n + 1 after */
 	uint64_t		deadline_ms;	/* 0: none */
+	uint32_t		prepared_ms;	/* the wait for PREPARED */
 	uint32_t		why;		/* of an abort being written */
 	bool			guest_gone;
 	bool			reported;	/* END was given */
 };
 
-/* An attempt begins. `tenure` is n, as the source owns it. */
+/*
+ * An attempt begins. `tenure` is n, as the source owns it; budget_ms how long the
+ * guest may stand still as far as the user cares.
+ */
 void	handover_source_init(struct handover *h, uint64_t attempt,
-	    uint64_t tenure);
+	    uint64_t tenure, uint32_t budget_ms);
 void	handover_target_init(struct handover *h, uint64_t attempt,
 	    uint64_t tenure);
 

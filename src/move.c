@@ -224,7 +224,8 @@ move_start(struct persona *p, const struct peer_record *peer,
 		*why = "the attempt cannot be recorded";
 		goto fail;
 	}
-	handover_source_init(&m->handover, attempt, p->rec.tenure);
+	handover_source_init(&m->handover, attempt, p->rec.tenure,
+	    m->options.blackout_budget_ms);
 	if ((r = syncproc_start(&m->sync, p->daemon, "send", &events, m)) < 0) {
 		*why = "persona-sync cannot be started";
 		goto fail;

@@ -14,7 +14,7 @@ there_and_back() {
 	local words=$1 way
 	for way in 'a b' 'b a'; do
 		set -- $way
-		linux_move "$1" "$2" linux --budget 3000
+		linux_move "$1" "$2" linux --budget 10000
 		linux_console "$2" linux
 		linux_well "$2"
 		linux_asked 'echo ali''ve $((1 + 1))' '^alive 2' ||

@@ -43,7 +43,7 @@ source_walks_to_moved(void)
 	struct handover h;
 	size_t n;
 
-	handover_source_init(&h, ATTEMPT, TENURE);
+	handover_source_init(&h, ATTEMPT, TENURE, 0);
 	n = feed(&h, HANDOVER_WANT_STOP, 0, 0);
 	CU_ASSERT_EQUAL(n, 1);
 	CU_ASSERT_EQUAL(out[0].kind, HANDOVER_STORE);
@@ -178,13 +178,15 @@ silence_is_not_an_answer(void)
 	size_t n;
 
 	/* STOPPED: the guest does not wait for ever. */
-	handover_source_init(&h, ATTEMPT, TENURE);
+	handover_source_init(&h, ATTEMPT, TENURE, 3000);
 	feed(&h, HANDOVER_WANT_STOP, 0, 0);
 	feed(&h, HANDOVER_STORED, 0, 0);
 	feed(&h, HANDOVER_PARKED, 0, 0);
-	CU_ASSERT_EQUAL(handover_deadline_ms(&h), 1000 + HANDOVER_PREPARED_MS);
+	/* At least as long as the user lets it stand still. */
+	CU_ASSERT_EQUAL(handover_deadline_ms(&h),
+	    1000 + HANDOVER_PREPARED_MS + 6000);
 	CU_ASSERT_EQUAL(handover_step(&h, &tick, 1001, out), 0);
-	n = handover_step(&h, &tick, 1000 + HANDOVER_PREPARED_MS, out);
+	n = handover_step(&h, &tick, 1000 + HANDOVER_PREPARED_MS + 6000, out);
 	CU_ASSERT_TRUE(did(n, HANDOVER_RESUME));
 
 	/* RELEASED: time only ends the waiting, never the release. */
@@ -400,7 +402,7 @@ static void
 begin(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
-	handover_source_init(&w->src.h, ATTEMPT, TENURE);
+	handover_source_init(&w->src.h, ATTEMPT, TENURE, 0);
 	handover_target_init(&w->dst.h, ATTEMPT, TENURE);
 	w->src.alive = w->dst.alive = true;
 	w->src.machine = w->dst.machine = true;

@@ -8,7 +8,8 @@
  *
  * "rounds=812 bad=0 backward=0 gap_ms=41 drift_ms=0 uptime_ms=20310": wrong
  * bytes, clock steps backwards, the longest time it did not run, and how far
- * CLOCK_REALTIME and CLOCK_MONOTONIC came apart since the start.
+ * CLOCK_REALTIME and CLOCK_MONOTONIC came apart since the start. FILE.gaps has a
+ * line for each longer time it did not run: when it ended (Unix time) and how long.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 #define WORDS_A_PAGE	512u
 #define PAGES_A_ROUND	8u
 #define REPORT_MS	200
+#define GAP_MS		500	/* longer is written down */
 
 struct witness {
 	uint64_t	(*pages)[WORDS_A_PAGE];
@@ -32,6 +34,7 @@ struct witness {
 	int64_t		gap_ns;
 	int64_t		start_ns;
 	int64_t		start_offset_ns; /* realtime - monotonic */
+	FILE		*gaps;
 };
 
 static int64_t
@@ -72,6 +75,17 @@ check_page(struct witness *w, size_t page)
 }
 
 static void
+write_gap(struct witness *w, int64_t gap_ns)
+{
+	if (gap_ns < GAP_MS * 1000000LL)
+		return;
+	fprintf(w->gaps, "at_unix_s=%.3f gap_ms=%lld\n",
+	    (double)clock_ns(CLOCK_REALTIME) / 1e9,
+	    (long long)(gap_ns / 1000000));
+	fflush(w->gaps);
+}
+
+static void
 watch_clock(struct witness *w)
 {
 	int64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -80,6 +94,7 @@ watch_clock(struct witness *w)
 		w->backward++;
 	else if (now - w->last_ns > w->gap_ns)
 		w->gap_ns = now - w->last_ns;
+	write_gap(w, now - w->last_ns);
 	w->last_ns = now;
 }
 
@@ -123,6 +138,7 @@ int
 main(int argc, char **argv)
 {
 	struct witness w = { 0 };
+	char gaps[4096];
 	const struct timespec rest = { .tv_nsec = 20000000 };	/* 1.6 MB/s */
 	int64_t reported_ns = 0;
 	long megabytes;
@@ -135,7 +151,9 @@ main(int argc, char **argv)
 	w.n_pages = (size_t)megabytes * 256;
 	w.pages = calloc(w.n_pages, sizeof(*w.pages));
 	w.generation = calloc(w.n_pages, sizeof(*w.generation));
-	if (w.pages == NULL || w.generation == NULL)
+	snprintf(gaps, sizeof(gaps), "%s.gaps", argv[2]);
+	w.gaps = fopen(gaps, "a");
+	if (w.pages == NULL || w.generation == NULL || w.gaps == NULL)
 		return 1;
 	for (size_t i = 0; i < w.n_pages; i++)
 		fill_page(&w, i);

@@ -14,8 +14,10 @@ _personactl_options()
 	set) echo --forward --no-forwards ;;
 	list | peers) echo --names ;;
 	stop | pair) echo --timeout ;;
+	checkpoint) echo --label ;;
+	checkpoints) echo --delete ;;
 	console) echo --virtio ;;
-	delete) echo --yes ;;
+	delete | restore) echo --yes ;;
 	export) echo --passphrase-file --to --label --plain ;;
 	import) echo --name --passphrase-file ;;
 	move) echo --budget --bandwidth --detach ;;
@@ -23,13 +25,14 @@ _personactl_options()
 		--memory --policy ;;
 	policy) echo --key ;;
 	status) echo --follow ;;
+	switch) echo --suspend ;;
 	esac
 	[ -z "$1" ] || echo --socket --json --help
 }
 
 _personactl_commands='doctor create list show start stop kill pause resume
-	console set delete export import image policy peers pair unpair move
-	status cancel'
+	suspend switch checkpoint checkpoints restore console set delete
+	export import image policy peers pair unpair move status cancel'
 
 # Offer the lines of standard input that begin with $1, quoted for the shell.
 _personactl_offer()
@@ -66,8 +69,8 @@ _personactl()
 		--kernel | --initrd | --append | --memory | --cpus | --cpu | \
 		--disk | --disk-image | --image | --key | --cmdline | --arch | \
 		--policy | --forward | --timeout | --budget | --bandwidth | \
-		--to | \
-		--passphrase-file | --label | --name | -[kiamcdtbrpln])
+		--to | --passphrase-file | --delete | --label | --name | \
+		-[kiamcdtbrpln])
 			((i++))
 			;;
 		-*) ;;
@@ -96,8 +99,7 @@ _personactl()
 		return
 		;;
 	--append | --memory | --cpus | --timeout | --budget | --bandwidth | \
-	--forward | \
-	--label | --name | -[amctbrln])
+	--forward | --label | --name | --delete | -[amctbrln])
 		return
 		;;
 	esac
@@ -112,6 +114,8 @@ _personactl()
 			-- "$cur")
 		;;
 	show:0 | start:0 | stop:0 | kill:0 | pause:0 | resume:0 | \
+	suspend:0 | switch:0 | switch:1 | checkpoint:0 | checkpoints:0 | \
+	restore:0 | \
 	console:0 | set:0 | delete:0 | export:0 | move:0 | status:0 | cancel:0)
 		_personactl_names "$socket" "$cur" list
 		;;

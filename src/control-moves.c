@@ -12,6 +12,7 @@
 #include "policy-check.h"
 #include "registry.h"
 #include "report.h"
+#include "saving.h"
 
 #define BUDGET_MAX_MS	60000
 
@@ -71,6 +72,11 @@ control_cancel(struct persona *p, struct control_request *req,
 	int r;
 
 	(void)what;
+	if (p->hook != NULL && p->hook->saving) {
+		saving_cancel(p->hook);
+		control_ok(req);
+		return;
+	}
 	r = p->hook != NULL && p->hook->incoming ? arrival_cancel(p) :
 	    move_cancel(p);
 	if (r == -EALREADY)

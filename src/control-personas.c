@@ -191,6 +191,11 @@ control_stop(struct persona *p, struct control_request *req,
 
 	if (timeout_ms > STOP_TIMEOUT_MAX_MS)
 		timeout_ms = STOP_TIMEOUT_MAX_MS;
+	if (p->suspended && p->guest == NULL) {
+		persona_forget_suspended(p);
+		control_ok(req);
+		return;
+	}
 	persona_stop(p, timeout_ms, answer, req);
 }
 
@@ -215,7 +220,10 @@ control_resume(struct persona *p, struct control_request *req,
     const Persona__Control__Request *what)
 {
 	(void)what;
-	persona_resume(p, answer, req);
+	if (p->guest == NULL)
+		persona_start(p, answer, req);	/* from what was suspended */
+	else
+		persona_resume(p, answer, req);
 }
 
 /* --- console -------------------------------------------------------------------------- */

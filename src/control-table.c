@@ -15,16 +15,19 @@ static const struct control_command commands[] = {
 	{ WHAT(LIST), "list", control_list, NULL, 0 },
 	{ WHAT(SHOW), "show", NULL, control_show, IN_ANY },
 	{ WHAT(START), "start", NULL, control_start,
-	    IN(STOPPED) | IN(CRASHED) },
-	{ WHAT(STOP), "stop", NULL, control_stop, IN(RUNNING) | IN(PAUSED) },
-	{ WHAT(KILL), "kill", NULL, control_kill, IN(RUNNING) | IN(PAUSED) },
+	    IN(STOPPED) | IN(CRASHED) | IN(SUSPENDED) },
+	{ WHAT(STOP), "stop", NULL, control_stop,
+	    IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) },
+	{ WHAT(KILL), "kill", NULL, control_kill,
+	    IN(RUNNING) | IN(PAUSED) | IN(SAVING) },
 	{ WHAT(PAUSE), "pause", NULL, control_pause,
 	    IN(RUNNING) | IN(PAUSED) },
 	{ WHAT(RESUME), "resume", NULL, control_resume,
-	    IN(RUNNING) | IN(PAUSED) },
+	    IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) },
 	/* On an arriving one too: its first words here are worth seeing. */
 	{ WHAT(CONSOLE), "console", NULL, control_console,
-	    IN(RUNNING) | IN(PAUSED) | IN(SENDING) | IN(RECEIVING) },
+	    IN(RUNNING) | IN(PAUSED) | IN(SENDING) | IN(RECEIVING) |
+	    IN(SAVING) },
 	/* Not in mid-move: its forwards have been offered already. */
 	{ WHAT(SET_NET), "set", NULL, control_set_net,
 	    IN(STOPPED) | IN(CRASHED) | IN(RUNNING) | IN(PAUSED) },
@@ -45,7 +48,19 @@ static const struct control_command commands[] = {
 	{ WHAT(POLICY_SET), "policy", NULL, control_policy_set,
 	    IN(STOPPED) | IN(CRASHED) | IN(RUNNING) | IN(PAUSED) },
 	{ WHAT(CANCEL), "cancel", NULL, control_cancel,
-	    IN(SENDING) | IN(RECEIVING) },
+	    IN(SENDING) | IN(RECEIVING) | IN(SAVING) },
+	{ WHAT(CHECKPOINT), "checkpoint", NULL, control_checkpoint,
+	    IN(RUNNING) | IN(PAUSED) },
+	{ WHAT(CHECKPOINTS), "checkpoints", NULL, control_checkpoints,
+	    IN_ANY },
+	{ WHAT(RESTORE), "restore", NULL, control_restore,
+	    IN(STOPPED) | IN(CRASHED) | IN(SUSPENDED) },
+	{ WHAT(CHECKPOINT_DELETE), "delete the checkpoint", NULL,
+	    control_checkpoint_delete,
+	    IN(STOPPED) | IN(CRASHED) | IN(SUSPENDED) | IN(RUNNING) |
+	    IN(PAUSED) | IN(MOVED) },
+	{ WHAT(SUSPEND), "suspend", NULL, control_suspend,
+	    IN(RUNNING) | IN(PAUSED) },
 };
 
 const struct control_command *
@@ -87,6 +102,16 @@ control_persona_name(const Persona__Control__Request *req)
 		return req->cancel->name;
 	case WHAT(EXPORT_FILE):
 		return req->export_file->name;
+	case WHAT(CHECKPOINT):
+		return req->checkpoint->name;
+	case WHAT(CHECKPOINTS):
+		return req->checkpoints->name;
+	case WHAT(RESTORE):
+		return req->restore->name;
+	case WHAT(CHECKPOINT_DELETE):
+		return req->checkpoint_delete->name;
+	case WHAT(SUSPEND):
+		return req->suspend->name;
 	default:
 		return NULL;
 	}

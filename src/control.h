@@ -79,6 +79,11 @@ control_persona_fn	control_export;
 /* control-net.c */
 control_persona_fn	control_set_net;
 
+/* control-saved.c */
+control_persona_fn	control_checkpoint, control_checkpoints,
+			control_restore, control_checkpoint_delete,
+			control_suspend;
+
 /* control-moves.c */
 control_fn		control_status;
 control_persona_fn	control_move, control_cancel;

@@ -36,6 +36,8 @@ static const struct {
 	{ "released", "given away, not yet confirmed" },
 	{ "crashed", "crashed" },
 	{ "moved", "moved away" },
+	{ "suspended", "suspended" },
+	{ "saving", "being saved" },
 };
 
 #define N_STATES (sizeof(states) / sizeof(states[0]))

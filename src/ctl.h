@@ -127,6 +127,12 @@ int	ctl_image(struct ctl *ctl, int argc, char **argv);
 int	ctl_policy(struct ctl *ctl, int argc, char **argv);
 /* ctl-net.c */
 int	ctl_set(struct ctl *ctl, int argc, char **argv);
+/* ctl-saved.c */
+int	ctl_checkpoint(struct ctl *ctl, int argc, char **argv);
+int	ctl_checkpoints(struct ctl *ctl, int argc, char **argv);
+int	ctl_restore(struct ctl *ctl, int argc, char **argv);
+int	ctl_suspend(struct ctl *ctl, int argc, char **argv);
+int	ctl_switch(struct ctl *ctl, int argc, char **argv);
 /* ctl-console.c */
 int	ctl_console(struct ctl *ctl, int argc, char **argv);
 /* ctl-peers.c */

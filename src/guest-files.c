@@ -20,7 +20,8 @@
 void
 guest_files_init(struct guest_files *f)
 {
-	*f = (struct guest_files){ .kernel_fd = -1, .initrd_fd = -1 };
+	*f = (struct guest_files){ .ram_fd = -1, .kernel_fd = -1,
+	    .initrd_fd = -1 };
 	for (size_t i = 0; i < DISKS_MAX; i++)
 		f->disks[i] = (struct guest_disk){ .fd = -1, .map_fd = -1,
 		    .base_fd = -1 };
@@ -36,6 +37,7 @@ close_fd(int fd)
 void
 guest_files_close(struct guest_files *f)
 {
+	close_fd(f->ram_fd);
 	close_fd(f->kernel_fd);
 	close_fd(f->initrd_fd);
 	for (size_t i = 0; i < DISKS_MAX; i++) {

@@ -23,6 +23,7 @@ struct guest_disk {
 };
 
 struct guest_files {
+	int		ram_fd;			/* a memory file; -1: new memory */
 	int		kernel_fd;		/* -1: nothing is booted */
 	int		initrd_fd;		/* -1: none */
 	struct guest_disk disks[DISKS_MAX];

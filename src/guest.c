@@ -393,7 +393,12 @@ guest_start(struct guest **gp, struct daemon *d,
 
 	if ((r = guest_new(&g, d, rec, events, arg)) < 0)
 		return r;
-	if ((r = make_memory(rec->name, rec->ram_bytes, &g->ram_fd)) < 0)
+	if (files->ram_fd >= 0)
+		r = (g->ram_fd = fcntl(files->ram_fd, F_DUPFD_CLOEXEC, 0)) < 0 ?
+		    -errno : 0;
+	else
+		r = make_memory(rec->name, rec->ram_bytes, &g->ram_fd);
+	if (r < 0)
 		goto fail;
 	r = spawn_vmm(g, &control_fd);
 	if (control_fd < 0)

@@ -19,7 +19,7 @@
 #include "log.h"
 #include "privdir.h"
 
-#define FILE_PATH_MAX	(CONF_STATE_DIR_MAX + 160)
+#define FILE_PATH_MAX	IMAGE_FILES_PATH_MAX
 #define TEMPLATE_BYTES	32u
 
 static const char incoming[] = "incoming-";
@@ -43,8 +43,8 @@ image_incoming_dir(const char *id, uint64_t attempt,
 	return dir;
 }
 
-static const char *
-incoming_place(const struct daemon *d, const char *id, uint64_t attempt,
+const char *
+image_incoming_place(const struct daemon *d, const char *id, uint64_t attempt,
     char path[FILE_PATH_MAX])
 {
 	char dir[INCOMING_DIR_MAX];
@@ -154,20 +154,34 @@ open_region(struct image_files *f, size_t i, const struct daemon *d,
 }
 
 int
-image_files_open(struct image_files *f, const struct daemon *d,
-    const char *id, uint64_t ram_bytes, const Persona__Spec__Spec *spec)
+image_files_open_at(struct image_files *f, const struct daemon *d,
+    const char *dir, uint64_t ram_bytes, const Persona__Spec__Spec *spec,
+    const char *memory)
 {
-	char dir[FILE_PATH_MAX];
+	char path[FILE_PATH_MAX + 64];
 	int r;
 
 	image_files_init(f);
 	r = space_plan(&f->plan, ram_bytes, spec);
-	place(d, "", id, "", dir);
+	if (r == 0 && memory != NULL) {
+		snprintf(path, sizeof(path), "%s/%s", dir, memory);
+		r = open_sized(path, ram_bytes, &f->fds[0][0]);
+	}
 	for (size_t i = 1; i < f->plan.n_regions && r == 0; i++)
 		r = open_region(f, i, d, dir, spec);
 	if (r < 0)
 		image_files_close(f);
 	return r;
+}
+
+int
+image_files_open(struct image_files *f, const struct daemon *d,
+    const char *id, uint64_t ram_bytes, const Persona__Spec__Spec *spec)
+{
+	char dir[FILE_PATH_MAX];
+
+	return image_files_open_at(f, d, place(d, "", id, "", dir),
+	    ram_bytes, spec, NULL);
 }
 
 /* Of its size, which has to outlive a power cut even if nothing is ever written. */
@@ -185,12 +199,80 @@ make_file(const char *dir, const char *name, uint64_t bytes, int *fdp)
 	return ftruncate(fd, (off_t)bytes) < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+/* A memory file may lie one directory deeper. */
+static int
+make_memory(struct image_files *f, const char *dir, const char *memory)
+{
+	char path[FILE_PATH_MAX + 64];
+	const char *slash = strchr(memory, '/');
+	int r;
+
+	if (slash != NULL) {
+		snprintf(path, sizeof(path), "%s/%.*s", dir,
+		    (int)(slash - memory), memory);
+		if (mkdir(path, 0700) < 0)
+			return -errno;
+	}
+	r = make_file(dir, memory, f->plan.regions[0].bytes, &f->fds[0][0]);
+	return r == 0 && slash != NULL ? privdir_sync(path) : r;
+}
+
+static int
+make_files(struct image_files *f, const char *dir, const char *memory)
+{
+	char name[32];
+	int r = 0;
+
+	if (mkdir(dir, 0700) < 0)
+		return -errno;
+	if (memory != NULL)
+		r = make_memory(f, dir, memory);
+	for (size_t i = 1; i < f->plan.n_regions && r == 0; i++) {
+		file_name(&f->plan, i, name);
+		f->n_fds[i] = 1;
+		r = make_file(dir, name, f->plan.regions[i].bytes,
+		    &f->fds[i][0]);
+	}
+	return r == 0 ? privdir_sync(dir) : r;
+}
+
+/* The directory that this one lies in. */
+static int
+sync_parent(const char *dir)
+{
+	char path[FILE_PATH_MAX], *slash;
+
+	snprintf(path, sizeof(path), "%s", dir);
+	if ((slash = strrchr(path, '/')) != NULL)
+		*slash = '\0';
+	return privdir_sync(path);
+}
+
+int
+image_files_make_at(struct image_files *f, const char *dir,
+    uint64_t ram_bytes, const Persona__Spec__Spec *spec, const char *memory)
+{
+	int r;
+
+	image_files_init(f);
+	if ((r = space_plan(&f->plan, ram_bytes, spec)) < 0)
+		return r;
+	if ((r = make_files(f, dir, memory)) == 0)
+		r = sync_parent(dir);
+	if (r < 0) {
+		image_files_close(f);
+		if (r != -EEXIST)
+			(void)privdir_remove(dir);
+	}
+	return r;
+}
+
 int
 image_files_make(struct image_files *f, const struct daemon *d,
     const char *id, uint64_t attempt, uint64_t ram_bytes,
     const Persona__Spec__Spec *spec)
 {
-	char dir[FILE_PATH_MAX], images[FILE_PATH_MAX], name[32];
+	char dir[FILE_PATH_MAX];
 	int r;
 
 	image_files_init(f);
@@ -199,21 +281,9 @@ image_files_make(struct image_files *f, const struct daemon *d,
 		return r;
 	/* What an attempt of that number left here, from another source, is void. */
 	image_incoming_drop(d, id, attempt);
-	if (mkdir(incoming_place(d, id, attempt, dir), 0700) < 0)
-		return -errno;
-	for (size_t i = 1; i < f->plan.n_regions && r == 0; i++) {
-		file_name(&f->plan, i, name);
-		f->n_fds[i] = 1;
-		r = make_file(dir, name, f->plan.regions[i].bytes,
-		    &f->fds[i][0]);
-	}
-	if (r == 0 && (r = privdir_sync(dir)) == 0)
-		r = privdir_sync(place(d, "", "", "", images));
-	if (r < 0) {
-		image_files_close(f);
-		image_incoming_drop(d, id, attempt);
-	}
-	return r;
+	return image_files_make_at(f,
+	    image_incoming_place(d, id, attempt, dir),
+	    ram_bytes, spec, NULL);
 }
 
 uint64_t
@@ -281,7 +351,7 @@ image_incoming_publish(const struct daemon *d, const char *id,
 	char images[FILE_PATH_MAX];
 	int r;
 
-	incoming_place(d, id, attempt, new);
+	image_incoming_place(d, id, attempt, new);
 	place(d, "", id, "", final);
 	place(d, "old-", id, "", old);
 	if (access(new, F_OK) == 0) {
@@ -304,7 +374,7 @@ void
 image_incoming_drop(const struct daemon *d, const char *id, uint64_t attempt)
 {
 	char path[FILE_PATH_MAX];
-	int r = privdir_remove(incoming_place(d, id, attempt, path));
+	int r = privdir_remove(image_incoming_place(d, id, attempt, path));
 
 	if (r < 0 && r != -ENOENT)
 		log_warn_r(r, "%s: cannot be removed", path);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf.h"
 #include "space.h"
 #include "spec.h"
 
@@ -29,8 +30,8 @@ void	image_files_close(struct image_files *f);
 
 /*
  * Open what images/<id> holds, to be read. A disk that has a map beside it is
- * layered: its base is that of the template it names. 0; -ENOENT; -EUCLEAN when a file is not of the size that the spec says; or
- * -errno.
+ * layered: its base is that of the template it names. 0; -ENOENT; -EUCLEAN when a
+ * file is not of the size that the spec says; or -errno.
  */
 int	image_files_open(struct image_files *f, const struct daemon *d,
 	    const char *id, uint64_t ram_bytes,
@@ -45,11 +46,28 @@ int	image_files_make(struct image_files *f, const struct daemon *d,
 	    const char *id, uint64_t attempt, uint64_t ram_bytes,
 	    const Persona__Spec__Spec *spec);
 
+/*
+ * The same in any directory, with a memory file of this name in it ("memory",
+ * "suspended/memory", NULL: none), whose descriptor stands first. `dir` must not be
+ * there yet when it is made.
+ */
+int	image_files_open_at(struct image_files *f, const struct daemon *d,
+	    const char *dir, uint64_t ram_bytes,
+	    const Persona__Spec__Spec *spec, const char *memory);
+int	image_files_make_at(struct image_files *f, const char *dir,
+	    uint64_t ram_bytes, const Persona__Spec__Spec *spec,
+	    const char *memory);
+
 #define INCOMING_DIR_MAX	96u
 
 /* Where those are, from the state directory on; written to dir and returned. */
 const char *image_incoming_dir(const char *id, uint64_t attempt,
 	    char dir[INCOMING_DIR_MAX]);
+
+/* The same as a whole path. */
+#define IMAGE_FILES_PATH_MAX	(CONF_STATE_DIR_MAX + 160)
+const char *image_incoming_place(const struct daemon *d, const char *id,
+	    uint64_t attempt, char path[IMAGE_FILES_PATH_MAX]);
 
 /* What they take up on the disk, in bytes. */
 uint64_t image_files_stored(const struct image_files *f);

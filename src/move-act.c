@@ -28,8 +28,7 @@ move_send_setup(struct move *m)
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__SendSetup setup =
 	    PERSONA__TRANSFER__SEND_SETUP__INIT;
-	Persona__Transfer__Persona persona =
-	    PERSONA__TRANSFER__PERSONA__INIT;
+	Persona__Transfer__Persona persona;
 	Persona__Transfer__Address addrs[PEER_ADDRESSES_MAX];
 	Persona__Transfer__Address *list[PEER_ADDRESSES_MAX];
 	struct peer_place places[PEER_ADDRESSES_MAX];

@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "attempt.h"
 #include "clock.h"
 #include "daemon.h"
+#include "dirty-log.h"
 #include "guest.h"
 #include "log.h"
 
@@ -205,53 +205,22 @@ attached(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	move_happen(m, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
 }
 
-static int
-make_dirty_bitmap(uint64_t n_pages, int *fdp)
-{
-	uint64_t words = (n_pages + 63) / 64;
-	int fd = memfd_create("persona-dirty", MFD_CLOEXEC |
-	    MFD_ALLOW_SEALING), r;
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)(words * 8)) < 0 || fcntl(fd, F_ADD_SEALS,
-	    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	*fdp = fd;
-	return 0;
-}
-
 /* The peer has proven its key: now, and not before, memory is shown. */
 void
 move_give_memory(struct move *m)
 {
-	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
-	Persona__Vmm__TransferAttach attach =
-	    PERSONA__VMM__TRANSFER_ATTACH__INIT;
-	struct vmm *v = guest_vmm(m->persona->guest);
-	struct question *q = ask(m);
-	int sv[2] = { -1, -1 }, fds[2], r = -ESHUTDOWN;
+	struct question *q;
+	int r = -ENOMEM;
 
-	if (m->memory_given || q == NULL || v == NULL)
-		goto out;
+	if (m->memory_given)
+		return;
 	m->memory_given = true;
-	if ((r = make_dirty_bitmap(m->files.plan.n_dirty,
-	    &m->dirty_fd)) < 0 || (r = ipc_pair(sv)) < 0)
-		goto out;
-	m->transfer_fd = sv[0];
-	fds[0] = sv[1];
-	fds[1] = m->dirty_fd;
-	req.what_case = PERSONA__VMM__REQUEST__WHAT_TRANSFER;
-	req.transfer = &attach;
-	if ((r = vmm_request(v, &req, fds, 2, VMM_TIMEOUT_MS, attached,
-	    q)) == 0)
-		q = NULL;
-out:
-	move_close_fd(&sv[1]);
-	free(q);
-	if (r < 0)
+	if ((q = ask(m)) != NULL)
+		r = dirty_log_open(guest_vmm(m->persona->guest),
+		    m->files.plan.n_dirty, &m->transfer_fd, &m->dirty_fd,
+		    attached, q);
+	if (r < 0) {
+		free(q);
 		move_happen(m, HANDOVER_CANCEL, REASON_VMM_FAILED, 0);
+	}
 }

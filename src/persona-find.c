@@ -12,6 +12,8 @@
 #include "daemon.h"
 #include "guest.h"
 #include "log.h"
+#include "saved.h"
+#include "saving.h"
 
 #define RESUME_TIMEOUT_MS	5000
 
@@ -67,8 +69,20 @@ resumed(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 		log_warn_r(r, "persona %s: cannot be resumed: %s",
 		    p->rec.name, why);
 	} else
-		log_info("persona %s: the broken move is over, it runs on",
+		log_info("persona %s: what held it still is over, it runs on",
 		    p->rec.name);
+}
+
+/*
+ * It was parked to be saved, and goes on. A suspend that was whole already is void,
+ * since the guest is still there and its disk will change.
+ */
+static void
+end_saving(struct persona *p)
+{
+	persona_forget_suspended(p);
+	saved_sweep(p->daemon, p->rec.id);
+	(void)vmm_resume(guest_vmm(p->guest), 0, RESUME_TIMEOUT_MS, resumed, p);
 }
 
 /*
@@ -83,7 +97,12 @@ settle(struct persona *p)
 	bool was_running = guest_was_running(p->guest);
 
 	if (registry_outgoing_get(reg, p->rec.id, &out) < 0) {
+		if (!was_running && saving_was_interrupted(p)) {
+			end_saving(p);
+			return;
+		}
 		p->paused = !was_running;
+		saved_sweep(p->daemon, p->rec.id);
 		log_info("persona %s: found again, %s", p->rec.name,
 		    p->paused ? "paused" : "running");
 		return;
@@ -148,6 +167,7 @@ find_one(struct search *s, struct persona *p)
 	if (guest_find(&f->guest, s->daemon, &p->rec, &events, f) == 0)
 		return;
 	record_loss(p, "persona-vmm was gone when personad started again");
+	saved_sweep(s->daemon, p->rec.id);
 	s->open--;
 	free(f);
 }

@@ -16,7 +16,9 @@
 #include "guest.h"
 #include "guest-files.h"
 #include "log.h"
+#include "persona-wake.h"
 #include "policy-check.h"
+#include "saved.h"
 
 #define START_TIMEOUT_MS	30000	/* a busy handset is slow, not broken */
 #define PAUSE_TIMEOUT_MS	5000
@@ -66,6 +68,7 @@ persona_new(struct daemon *d, const struct persona_record *rec)
 		return NULL;
 	p->daemon = d;
 	p->rec = *rec;
+	p->suspended = saved_is(d, rec->id, SAVED_SUSPENDED);
 	TAILQ_INIT(&p->waits);
 	TAILQ_INSERT_TAIL(&d->personas, p, entry);
 	return p;
@@ -183,7 +186,9 @@ persona_state(const struct persona *p)
 	if (p->rec.holding == HOLDING_RELEASED)
 		return STATE(RELEASED);
 	if (p->hook != NULL)
-		return STATE(SENDING);
+		return p->hook->saving ? STATE(SAVING) : STATE(SENDING);
+	if (p->guest == NULL && p->suspended)
+		return STATE(SUSPENDED);
 	if (p->guest == NULL)
 		return p->rec.crashed ? STATE(CRASHED) : STATE(STOPPED);
 	return p->paused ? STATE(PAUSED) : STATE(RUNNING);
@@ -201,6 +206,8 @@ persona_state_word(Persona__Control__PersonaInfo__State s)
 		[STATE(RELEASED)] = "given away, not yet confirmed",
 		[STATE(CRASHED)] = "crashed",
 		[STATE(MOVED)] = "living on another handset",
+		[STATE(SUSPENDED)] = "suspended",
+		[STATE(SAVING)] = "being saved",
 	};
 
 	if ((size_t)s >= sizeof(words) / sizeof(words[0]))
@@ -306,6 +313,30 @@ static const struct guest_events guest_events = {
 	.ended = guest_ended,
 };
 
+void
+persona_woken(struct persona *p, int r, const char *why)
+{
+	struct guest *g = p->guest;
+
+	if (g != NULL)
+		guest_set_events(g, &guest_events, p);
+	if (r == 0) {
+		p->ready = true;
+		p->suspended = false;
+		persona_refresh(p);
+		started(p, 0, NULL, NULL, NULL);
+		return;
+	}
+	log_warn_r(r, "persona %s: cannot go on: %s", p->rec.name, why);
+	p->guest = NULL;
+	guest_discard(g);
+	(void)registry_persona_ended(p->daemon->registry, p->rec.id, false,
+	    why);
+	p->suspended = saved_is(p->daemon, p->rec.id, SAVED_SUSPENDED);
+	persona_refresh(p);
+	start_failed(p, r, why);
+}
+
 static int
 begin_start(struct persona *p, const char **why)
 {
@@ -337,6 +368,12 @@ persona_start(struct persona *p, persona_done_fn *done, void *arg)
 	if ((r = policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
 	    forbidden)) < 0) {
 		done(arg, r, forbidden);
+		return;
+	}
+	if (p->suspended) {
+		if ((p->starter = wait_new(p, done, arg)) != NULL &&
+		    (r = persona_wake(p, &why)) < 0)
+			start_failed(p, r, why);
 		return;
 	}
 	if (!p->rec.has_boot) {
@@ -457,4 +494,30 @@ persona_take_guest(struct persona *p)
 		wait_done(w, 0, "it has moved");
 	}
 	return g;
+}
+
+void
+persona_end_suspended(struct persona *p)
+{
+	int r;
+
+	guest_discard(persona_take_guest(p));
+	r = registry_persona_ended(p->daemon->registry, p->rec.id, false,
+	    "it was suspended");
+	if (r < 0)
+		log_warn_r(r, "persona %s: its end could not be recorded",
+		    p->rec.name);
+	p->suspended = true;
+	persona_refresh(p);
+}
+
+void
+persona_forget_suspended(struct persona *p)
+{
+	int r = saved_remove(p->daemon, p->rec.id, SAVED_SUSPENDED);
+
+	if (r < 0)
+		log_warn_r(r, "persona %s: its suspended memory cannot be "
+		    "removed", p->rec.name);
+	p->suspended = false;
 }

@@ -19,6 +19,7 @@ struct guest;
 /* What a transfer wants to hear about, and how it shows in the state. */
 struct persona_hook {
 	bool	incoming;
+	bool	saving;		/* into files here; not a transfer */
 	uint32_t throttle_percent;	/* how far the guest is held back */
 	/* The guest has ended in mid-move; persona->guest is NULL already. */
 	void	(*guest_ended)(struct persona_hook *h, const char *why);
@@ -31,6 +32,7 @@ struct persona {
 	struct guest		*guest;		/* NULL: no persona-vmm here */
 	bool			ready;		/* the machine is made */
 	bool			paused;		/* until a person resumes it */
+	bool			suspended;	/* it goes on from suspended/ */
 	bool			unrecorded;	/* arriving: not in the registry yet */
 	struct persona_hook	*hook;		/* a transfer under way, or NULL */
 	unsigned int		exports;	/* that read its image: it must stay as it is */
@@ -92,5 +94,11 @@ void	persona_resume(struct persona *p, persona_done_fn *done, void *arg);
  */
 void	persona_adopt_guest(struct persona *p, struct guest *g);
 struct guest *persona_take_guest(struct persona *p);
+
+/* What it was is saved in suspended/: its guest ends, on record, and is no crash. */
+void	persona_end_suspended(struct persona *p);
+
+/* Its suspended memory is of no use any more; as a power cut would take it. */
+void	persona_forget_suspended(struct persona *p);
 
 #endif

@@ -97,6 +97,23 @@ static const struct ctl_command commands[] = {
 	    "  -p, --passphrase-file FILE  holds the file's passphrase\n",
 	    "It becomes a persona of its own: the one it was made from may live on.",
 	    ctl_import },
+	{ "suspend", "PERSONA", "save a persona's memory and end it",
+	    NULL, "'start' goes on from there, at once; pages are read as they "
+	    "are touched.", ctl_suspend },
+	{ "switch", "FROM TO", "hold one persona still, go on with another",
+	    "  -s, --suspend         suspend FROM instead of pausing it\n",
+	    NULL, ctl_switch },
+	{ "checkpoint", "PERSONA", "keep what a running persona is now",
+	    "  -l, --label TEXT      a word for it\n",
+	    "The persona runs on; it stands still only for a moment.",
+	    ctl_checkpoint },
+	{ "checkpoints", "PERSONA", "list the checkpoints of a persona",
+	    "  -d, --delete NUMBER   delete this one instead\n", NULL,
+	    ctl_checkpoints },
+	{ "restore", "PERSONA NUMBER", "go back to a checkpoint",
+	    "  -y, --yes             do not ask\n",
+	    "The persona must not be running. 'start' then goes on from the\n"
+	    "instant of the checkpoint, with new random numbers.", ctl_restore },
 	{ "peers", "", "list the handsets seen or paired",
 	    "      --names           only the names, one a line\n", NULL,
 	    ctl_peers },
@@ -127,7 +144,7 @@ print_help(void)
 {
 	fputs("usage: personactl [OPTIONS] COMMAND [ARGUMENTS]\n\n", stdout);
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		printf("  %-8s %-22s %s\n", commands[i].name,
+		printf("  %-11s %-22s %s\n", commands[i].name,
 		    commands[i].args, commands[i].summary);
 	fputs("\noptions, before or after the command:\n" CTL_COMMON_HELP
 	    "  -V, --version         say which version this is\n"

@@ -33,6 +33,7 @@
 #include "registry.h"
 #include "template.h"
 #include "report.h"
+#include "saving.h"
 #include "config.h"
 
 #define TIDY_S	60	/* between quiet moments for the registry */
@@ -314,7 +315,10 @@ close_rooms(struct daemon *d)
 	control_close(d->control);
 	/* What is not handed over runs on here; what is, waits for a restart. */
 	TAILQ_FOREACH(p, &d->personas, entry)
-		move_abandon(p);
+		if (p->hook != NULL && p->hook->saving)
+			saving_abandon(p->hook);
+		else
+			move_abandon(p);
 	arrivals_free(d->arrivals);
 	pairings_free(d->pairings);
 	peers_close(d);

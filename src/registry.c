@@ -418,6 +418,14 @@ registry_persona_each(struct registry *r, persona_each_fn *fn, void *arg)
 }
 
 int
+registry_image_pending(struct registry *r, const char *id, uint64_t attempt)
+{
+	return sql_one(sql_run(r, "UPDATE persona SET image_attempt = ? "
+	    "WHERE id = ? AND holding = 'owner' AND running = 0", "it",
+	    attempt, id), -EPERM);
+}
+
+int
 registry_image_settled(struct registry *r, const char *id)
 {
 	return sql_one(sql_run(r, "UPDATE persona SET image_attempt = 0 "

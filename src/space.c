@@ -154,7 +154,11 @@ space_back(struct space *s, size_t i, const int *fds, size_t n_fds,
 		return r;
 	if (layered)
 		return back_layers(b, region);
-	if (region->kind != SPACE_RAM)
+	/*
+	 * Memory that can be sealed is a guest's and cannot fail under a mapping;
+	 * a file of memory can, as every other file.
+	 */
+	if (region->kind != SPACE_RAM || fcntl(b->own, F_GET_SEALS) < 0)
 		return 0;
 	if ((r = map_file(b->own, region->bytes, writable, &p)) == 0)
 		b->mem = p;

@@ -74,7 +74,8 @@ void	space_free(struct space *s);
 /*
  * Put descriptors behind region i: a file of exactly its size; for a disk also
  * own file, map and base (vmm.proto, Create), which can only be read. Takes them,
- * also on failure. RAM is mapped. 0, -EINVAL, or -errno.
+ * also on failure. RAM is mapped, unless it is a file that cannot be sealed. 0,
+ * -EINVAL, or -errno.
  */
 int	space_back(struct space *s, size_t i, const int *fds, size_t n_fds,
 	    bool writable);

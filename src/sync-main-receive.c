@@ -171,7 +171,7 @@ static void
 on_accept(struct receiver *s, const Persona__Transfer__Accept *accept,
     struct ipc_msg *in)
 {
-	size_t n;
+	size_t n = 0;
 	int r;
 
 	if (s->space != NULL || !s->offered)

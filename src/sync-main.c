@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The program persona-sync: moves one persona's memory and state, as the source
- * (`send`) or the target (`receive`), or its image, to a file (`export`) or from
- * one (`import`), and lets personad decide the rest. Holds the streams to the
+ * (`send`) or the target (`receive`); saves it into files of this handset (`save`);
+ * or moves its image to a file (`export`) or from one (`import`), and lets personad
+ * decide the rest. Holds the streams to the
  * peer, or the file, and the persona; never /dev/kvm, never the registry.
  */
 #include "config.h"
@@ -20,9 +21,10 @@
 #include "sync-roles.h"
 
 static const char usage[] =
-"usage: persona-sync send|receive|export|import --ipc-fd N [--debug]\n"
+"usage: persona-sync send|receive|save|export|import --ipc-fd N [--debug]\n"
 "\n"
-"Moves one running persona to or from a peer, or its image to or from a file.\n"
+"Moves one running persona to or from a peer or saves it, or moves its image to\n"
+"or from a file.\n"
 "Started by personad, which holds the other end of the socket N and speaks\n"
 "transfer.proto over it.\n"
 "\n"
@@ -49,7 +51,8 @@ static const struct worker_role *
 find_role(const char *name)
 {
 	static const struct worker_role *const roles[] = {
-		&role_send, &role_receive, &role_export, &role_import,
+		&role_send, &role_receive, &role_save, &role_export,
+		&role_import,
 	};
 
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)

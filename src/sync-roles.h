@@ -9,5 +9,6 @@ extern const struct worker_role role_send;
 extern const struct worker_role role_receive;
 extern const struct worker_role role_export;
 extern const struct worker_role role_import;
+extern const struct worker_role role_save;
 
 #endif

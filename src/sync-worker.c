@@ -69,7 +69,6 @@ worker_space(struct space **sp, const struct space_plan *plan,
 	struct space *s = NULL;
 	int r = 0;
 
-	*n_fds = 0;
 	if (!ram_alone &&
 	    (r = space_plan_check(plan, regions, n_regions)) < 0)
 		return r;

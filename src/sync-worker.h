@@ -61,8 +61,8 @@ int	worker_run(const struct worker_role *role, int ipc_fd);
 void	worker_again(struct worker *w);
 
 /*
- * The space that personad describes, on the first descriptors of its message, in
- * their order; *n_fds of them are taken. Absent regions mean RAM alone. 0; -EINVAL
+ * The space that personad describes, on the descriptors of its message from *n_fds
+ * on, in their order; *n_fds grows by those that are taken. Absent regions mean RAM alone. 0; -EINVAL
  * when it is not what the plan says; or -errno.
  */
 int	worker_space(struct space **sp, const struct space_plan *plan,

@@ -16,7 +16,7 @@ there_and_back() {
 	local words=$1 way
 	for way in 'a b' 'b a'; do
 		set -- $way
-		linux_move "$1" "$2" worker --budget 3000
+		linux_move "$1" "$2" worker --budget 10000
 		linux_console "$2" worker
 		work_going "$2"
 		work_clock "$2"
@@ -56,7 +56,7 @@ work_asked check "$acked" || linux_fail "the disk is not what it was: $WORK_SAID
 console_close
 two_ok "a clean file system, and all of $acked acknowledged transactions"
 ctl a stop worker || linux_fail "stop"
-image=$(handset a sh -c 'ls "$1"/images/*/disk0.img' sh "$(state_dir a)") ||
+image=$(handset a bash -c 'ls "$1"/images/*/disk0.img' bash "$(state_dir a)") ||
 	linux_fail "no image"
 handset a e2fsck -fn "$image" < /dev/null || linux_fail "the image is not clean"
 two_ok "all"

@@ -35,7 +35,7 @@ work_parts() {
 }
 
 work_disk() {
-	handset "$1" sh -c 'truncate -s 64M "$1" && mke2fs -q -t ext4 "$1"' sh "$2"
+	handset "$1" bash -c 'truncate -s 64M "$1" && mke2fs -q -t ext4 "$1"' bash "$2"
 }
 
 work_outside() {

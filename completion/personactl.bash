@@ -26,13 +26,15 @@ _personactl_options()
 	policy) echo --key ;;
 	status) echo --follow ;;
 	switch) echo --suspend ;;
+	top) echo --delay --count ;;
+	limit) echo --cpu --memory --take-back ;;
 	esac
 	[ -z "$1" ] || echo --socket --json --help
 }
 
 _personactl_commands='doctor create list show start stop kill pause resume
-	suspend switch checkpoint checkpoints restore console set delete
-	export import image policy peers pair unpair move status cancel'
+	suspend switch checkpoint checkpoints restore console set delete top
+	limit export import image policy peers pair unpair move status cancel'
 
 # Offer the lines of standard input that begin with $1, quoted for the shell.
 _personactl_offer()
@@ -70,7 +72,7 @@ _personactl()
 		--disk | --disk-image | --image | --key | --cmdline | --arch | \
 		--policy | --forward | --timeout | --budget | --bandwidth | \
 		--to | --passphrase-file | --delete | --label | --name | \
-		-[kiamcdtbrpln])
+		--delay | --count | --take-back | -[kiamcdtbrpln])
 			((i++))
 			;;
 		-*) ;;
@@ -90,6 +92,7 @@ _personactl()
 		return
 		;;
 	--cpu)
+		[ "$command" != limit ] || return
 		mapfile -t COMPREPLY < <(compgen -W \
 			'x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4' -- "$cur")
 		return
@@ -99,7 +102,8 @@ _personactl()
 		return
 		;;
 	--append | --memory | --cpus | --timeout | --budget | --bandwidth | \
-	--forward | --label | --name | --delete | -[amctbrln])
+	--forward | --label | --name | --delete | --delay | --count | \
+	--take-back | -[amctbrln])
 		return
 		;;
 	esac
@@ -115,7 +119,7 @@ _personactl()
 		;;
 	show:0 | start:0 | stop:0 | kill:0 | pause:0 | resume:0 | \
 	suspend:0 | switch:0 | switch:1 | checkpoint:0 | checkpoints:0 | \
-	restore:0 | \
+	restore:0 | limit:0 | \
 	console:0 | set:0 | delete:0 | export:0 | move:0 | status:0 | cancel:0)
 		_personactl_names "$socket" "$cur" list
 		;;

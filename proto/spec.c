@@ -88,6 +88,8 @@ wrong_spec(const Persona__Spec__Spec *s)
 	    (s->limits->cpu_percent < 1 ||
 	    s->limits->cpu_percent > CPU_PERCENT_MAX))
 		return "the processor limit is out of bounds";
+	if (s->limits != NULL && s->limits->memory_bytes > RAM_MAX_BYTES)
+		return "the memory limit is out of bounds";
 	if (s->arch != NULL && !word_ok(s->arch, ARCH_MAX))
 		return "the processor architecture is not a name";
 	if (!boot_ok(s->kernel) || !boot_ok(s->initrd) ||

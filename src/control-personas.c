@@ -62,13 +62,20 @@ persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 	info->net = control_net_info(p);	/* send_chunk frees it */
 }
 
-/* The disks of one persona in a reply. */
-struct disk_list {
-	Persona__Control__DiskInfo	info[DISKS_MAX], *list[DISKS_MAX];
-};
+static void
+limits_info(const Persona__Spec__Limits *l,
+    Persona__Control__PersonaInfo *info)
+{
+	if (l == NULL)
+		return;
+	info->has_limit_cpu_percent = l->has_cpu_percent;
+	info->limit_cpu_percent = l->cpu_percent;
+	info->has_limit_memory_bytes = l->has_memory_bytes;
+	info->limit_memory_bytes = l->memory_bytes;
+}
 
 static void
-disk_info(struct persona *p, struct disk_list *l,
+spec_info(struct persona *p, struct control_disks *l,
     Persona__Control__PersonaInfo *info)
 {
 	Persona__Spec__Spec *spec;
@@ -89,7 +96,16 @@ disk_info(struct persona *p, struct disk_list *l,
 	}
 	info->n_disks = spec->n_disks;
 	info->disks = l->list;
+	limits_info(spec->limits, info);
 	persona__spec__spec__free_unpacked(spec, NULL);
+}
+
+void
+control_info(struct persona *p, Persona__Control__PersonaInfo *info,
+    struct control_disks *disks)
+{
+	persona_info(p, info);
+	spec_info(p, disks, info);
 }
 
 static void
@@ -99,11 +115,10 @@ send_chunk(struct control_request *req, struct persona **from, size_t n,
 	Persona__Control__PersonaInfo info[LIST_CHUNK], *list[LIST_CHUNK];
 	Persona__Control__Reply reply = PERSONA__CONTROL__REPLY__INIT;
 	struct policy_info *policies[LIST_CHUNK];
-	struct disk_list disks[LIST_CHUNK];
+	struct control_disks disks[LIST_CHUNK];
 
 	for (size_t i = 0; i < n; i++) {
-		persona_info(from[i], &info[i]);
-		disk_info(from[i], &disks[i], &info[i]);
+		control_info(from[i], &info[i], &disks[i]);
 		policies[i] = control_policy_info(from[i], &info[i].policy);
 		list[i] = &info[i];
 	}

@@ -36,6 +36,9 @@ static const struct control_command commands[] = {
 	/* What it needs to be depends on what of it is exported. */
 	{ WHAT(EXPORT_FILE), "export", NULL, control_export, IN_ANY },
 	{ WHAT(IMPORT_FILE), "import", control_import, NULL, 0 },
+	{ WHAT(TOP), "top", control_top, NULL, 0 },
+	{ WHAT(LIMIT), "limit", NULL, control_limit, IN(STOPPED) |
+	    IN(RUNNING) | IN(PAUSED) | IN(CRASHED) },
 	{ WHAT(PEERS), "peers", control_peers, NULL, 0 },
 	{ WHAT(PAIR), "pair", control_pair, NULL, 0 },
 	{ WHAT(PAIR_WAIT), "pair", control_pair_wait, NULL, 0 },
@@ -94,6 +97,8 @@ control_persona_name(const Persona__Control__Request *req)
 		return req->delete_->name;
 	case WHAT(SET_NET):
 		return req->set_net->name;
+	case WHAT(LIMIT):
+		return req->limit->name;
 	case WHAT(MOVE):
 		return req->move->name;
 	case WHAT(POLICY_SET):

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bounds.h"
 #include "control.pb-c.h"
 
 struct control;
@@ -83,6 +84,19 @@ control_persona_fn	control_set_net;
 control_persona_fn	control_checkpoint, control_checkpoints,
 			control_restore, control_checkpoint_delete,
 			control_suspend;
+
+/* The disks of one persona in a reply. */
+struct control_disks {
+	Persona__Control__DiskInfo	info[DISKS_MAX], *list[DISKS_MAX];
+};
+
+/* How a persona looks from outside; what it points to is in `p` and `disks`. */
+void	control_info(struct persona *p, Persona__Control__PersonaInfo *info,
+	    struct control_disks *disks);
+
+/* control-usage.c */
+control_fn		control_top;
+control_persona_fn	control_limit;
 
 /* control-moves.c */
 control_fn		control_status;

@@ -107,6 +107,14 @@ parse_disk(const char *s, uint64_t *out_bytes, const char **why)
 }
 
 int
+parse_allowance(const char *s, uint64_t *out_bytes, const char **why)
+{
+	return take_pages(s, 1u << 20, RAM_MAX_BYTES,
+	    "an amount of memory is 1M to 8G",
+	    "an amount of memory is a multiple of 4K", out_bytes, why);
+}
+
+int
 parse_rate(const char *s, uint64_t *out_bytes_per_s, const char **why)
 {
 	uint64_t v, unit;

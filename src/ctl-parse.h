@@ -19,6 +19,9 @@ int	parse_ram(const char *s, uint64_t *out_bytes, const char **why);
 /* A disk's: as above, whole pages in DISK_MIN_BYTES..DISK_MAX_BYTES. */
 int	parse_disk(const char *s, uint64_t *out_bytes, const char **why);
 
+/* An amount of memory that is given or taken: the same, 1M to 8G. */
+int	parse_allowance(const char *s, uint64_t *out_bytes, const char **why);
+
 /* "200Mbit", "25M", "3000000": bytes a second; units of 1000; bits end in "bit". */
 int	parse_rate(const char *s, uint64_t *out_bytes_per_s, const char **why);
 

@@ -435,6 +435,10 @@ persona_json(struct json *j, const char *key,
 		json_string(j, "moved_to", p->moved_to);
 	if (p->has_throttle_percent)
 		json_u64(j, "throttle_percent", p->throttle_percent);
+	if (p->has_limit_cpu_percent)
+		json_u64(j, "limit_cpu_percent", p->limit_cpu_percent);
+	if (p->has_limit_memory_bytes)
+		json_u64(j, "limit_memory_bytes", p->limit_memory_bytes);
 	if (p->has_created_unix_s)
 		json_u64(j, "created_unix_s", p->created_unix_s);
 	if (p->n_disks > 0)
@@ -595,6 +599,13 @@ show_text(const Persona__Control__PersonaInfo *p)
 	if (p->has_throttle_percent && p->throttle_percent > 0)
 		printf("%-14s by %u %%, so that its move can finish\n",
 		    "slowed", (unsigned int)p->throttle_percent);
+	if (p->has_limit_cpu_percent)
+		printf("%-14s %u %% of a processor\n", "limit",
+		    p->limit_cpu_percent);
+	if (p->has_limit_memory_bytes) {
+		text_size(text, sizeof(text), p->limit_memory_bytes);
+		printf("%-14s %s beside its own memory\n", "limit", text);
+	}
 	if (p->last_end != NULL)
 		show_line("last ended", p->last_end);
 	if (p->has_created_unix_s) {

@@ -133,6 +133,9 @@ int	ctl_checkpoints(struct ctl *ctl, int argc, char **argv);
 int	ctl_restore(struct ctl *ctl, int argc, char **argv);
 int	ctl_suspend(struct ctl *ctl, int argc, char **argv);
 int	ctl_switch(struct ctl *ctl, int argc, char **argv);
+/* ctl-top.c */
+int	ctl_top(struct ctl *ctl, int argc, char **argv);
+int	ctl_limit(struct ctl *ctl, int argc, char **argv);
 /* ctl-console.c */
 int	ctl_console(struct ctl *ctl, int argc, char **argv);
 /* ctl-peers.c */

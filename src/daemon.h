@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "cgroup.h"
 #include "conf.h"
 
 struct persona;
@@ -29,6 +30,8 @@ struct daemon {
 	struct pairings		*pairings;
 	struct arrivals		*arrivals;
 	struct reports		*reports;
+	struct cgroups		*cgroups;	/* NULL: none on this handset */
+	char			limits_lack[CGROUP_WHY_MAX];	/* "": nothing */
 	bool			debug;
 	struct persona_list	personas;	/* in no order */
 };

@@ -29,7 +29,7 @@
 #include "listen.h"
 #include "peers.h"
 
-#define CHECKS_MAX		12
+#define CHECKS_MAX		16
 #define TEXT_MAX		256
 #define PROBE_OUTPUT_MAX	4096
 #define PROBE_TIMEOUT_S		10
@@ -143,6 +143,20 @@ check_memory(struct examination *x)
 }
 
 static void
+check_limits(struct examination *x)
+{
+	const char *lack = x->daemon->limits_lack;
+
+	if (lack[0] == '\0')
+		check(x, "limits", VERDICT(OK), NULL, "one persona cannot take "
+		    "memory and processors from the others");
+	else
+		check(x, "limits", VERDICT(WARNING), "boot with cgroup v2 "
+		    "(systemd.unified_cgroup_hierarchy=1) and run personad as "
+		    "root or as a service with Delegate=yes", "%s", lack);
+}
+
+static void
 check_disk(struct examination *x)
 {
 	const char *dir = x->daemon->conf.state_dir;
@@ -239,6 +253,7 @@ finish(struct examination *x)
 	x->out[x->len] = '\0';
 	check_kvm(x);
 	check_memory(x);
+	check_limits(x);
 	check_disk(x);
 	check_program(x, "sshd", PERSONA_SSHD, "apt-get install "
 	    "openssh-server");

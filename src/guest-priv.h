@@ -6,6 +6,7 @@
 #ifndef GUEST_PRIV_H
 #define GUEST_PRIV_H
 
+#include "cgroup.h"
 #include "guest.h"
 
 struct event;
@@ -26,6 +27,7 @@ struct guest {
 	struct event		*timer;		/* kills when it fires */
 	int			ram_fd;
 	uint64_t		ram_bytes;
+	char			group[CGROUP_NAME_MAX];	/* "": in none */
 	bool			was_running;
 	bool			kill_asked;
 	bool			told;		/* why[] is the guest's own account */
@@ -50,6 +52,14 @@ int	guest_control(struct guest *g, int fd);
 
 /* The `ready` event; not when it is being discarded with the question open. */
 void	guest_tell_ready(struct guest *g, int r, const char *why);
+
+/* --- guest-limits.c ------------------------------------------------------------- */
+
+/* A new persona-vmm: into a group of its own. Without one it runs all the same. */
+void	guest_group_enter(struct guest *g, const struct persona_record *rec);
+
+/* One that was found: which group it is in. */
+void	guest_group_find(struct guest *g);
 
 /* --- guest-find.c: the trace --------------------------------------------------- */
 

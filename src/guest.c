@@ -43,6 +43,8 @@ guest_free(struct guest *g)
 	vmm_free(g->vmm);
 	if (g->ram_fd >= 0)
 		close(g->ram_fd);
+	if (g->process_gone)
+		cgroup_remove(g->daemon->cgroups, g->group);
 	free(g);
 }
 
@@ -407,6 +409,7 @@ guest_start(struct guest **gp, struct daemon *d,
 		close(control_fd);
 		goto fail;
 	}
+	guest_group_enter(g, rec);
 	if ((r = guest_control(g, control_fd)) < 0 ||
 	    (r = send_create(g, rec, files)) < 0)
 		goto fail;

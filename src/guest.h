@@ -61,6 +61,20 @@ struct guest_net *guest_network(struct guest *g);
 /* What Hello said, after `ready` of guest_find. */
 bool	guest_was_running(const struct guest *g);
 
+/* The limits of this record are in force from now on. 0 or -errno. */
+int	guest_limit(struct guest *g, const struct persona_record *rec);
+
+/* What it takes of the handset; 0 for what cannot be told. */
+struct guest_usage {
+	uint64_t	at_ns;		/* of the look, on the monotonic clock */
+	uint64_t	cpu_ns;		/* since persona-vmm began */
+	uint64_t	resident_bytes;	/* of the guest's memory, here now */
+	uint64_t	private_bytes;	/* of persona-vmm beside that */
+	uint64_t	group_bytes;	/* as its control group counts */
+	uint64_t	oom_kills;
+};
+void	guest_usage(const struct guest *g, struct guest_usage *u);
+
 /* Ask it to end; killed after timeout_ms. `ended` comes. */
 void	guest_stop(struct guest *g, uint32_t timeout_ms);
 void	guest_kill(struct guest *g);

@@ -52,6 +52,18 @@ static const struct ctl_command commands[] = {
 	    NULL, NULL, ctl_pause },
 	{ "resume", "PERSONA", "let a paused persona go on",
 	    NULL, NULL, ctl_resume },
+	{ "top", "", "show what each persona takes",
+	    "  -d, --delay SECONDS   between two looks (default 2)\n"
+	    "  -n, --count N         this many tables, then leave\n",
+	    "On a terminal it goes on until q or Ctrl-C, elsewhere it is one\n"
+	    "table. The processor share is that of the time between two looks.",
+	    ctl_top },
+	{ "limit", "PERSONA", "limit what a persona may take",
+	    "      --cpu PERCENT     of one processor, such as 150; or none\n"
+	    "      --memory SIZE     beside its own memory; or none for the usual\n"
+	    "      --take-back SIZE  ask the guest for so much of its memory\n",
+	    "In force at once, also while it runs, and wherever it moves.",
+	    ctl_limit },
 	{ "console", "PERSONA", "talk to a persona's console",
 	    "      --virtio          the virtio console, not the serial line\n",
 	    "Ctrl-] then '.' or 'q' leaves; Ctrl-] twice sends one Ctrl-].\n"

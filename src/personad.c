@@ -284,6 +284,9 @@ open_rooms(struct daemon *d)
 	image_sweep(d);
 	templates_sweep(d);
 	arrivals_settle_images(d);
+	(void)cgroups_new(&d->cgroups, d->limits_lack);
+	if (d->limits_lack[0] != '\0')
+		log_info("%s", d->limits_lack);
 }
 
 static void
@@ -325,6 +328,7 @@ close_rooms(struct daemon *d)
 	access_close(d);
 	personas_free(d);
 	reports_free(d->reports);
+	cgroups_free(d->cgroups);
 	launcher_free(d->launcher);
 	registry_close(d->registry);
 	event_base_free(d->base);

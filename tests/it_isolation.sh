@@ -43,6 +43,16 @@ must() {
 		failures=$((failures + 1))
 	fi
 }
+mustnot() {
+	local what=$1
+	shift
+	if "$@" 2> /dev/null; then
+		echo "FAIL: $what"
+		failures=$((failures + 1))
+	else
+		echo "ok: $what"
+	fi
+}
 await() {
 	local end=$((SECONDS + $1))
 	shift
@@ -131,6 +141,25 @@ echo "# the most that a persona-vmm holds for itself: $most kB"
 # Sanitizers keep shadows of everything.
 nm -D "$bin/persona-vmm" | grep -q __asan_init ||
 	must "that is less than 5 MiB" test $most -lt 5120
+
+# What personactl says of it.
+ctl top --json --delay 1 > "$work/top"
+rows() { tr '{' '\n' < "$work/top" | grep '"name"'; }
+must "top has a row for each" test "$(rows | wc -l)" = $PERSONAS
+must "with processor time, memory held and memory of its own" test "$(rows |
+	grep '"cpu_permille": *[1-9]' | grep '"resident_bytes": *[1-9]' |
+	grep -c '"private_bytes": *[1-9]')" = $PERSONAS
+must "and a table for people" test "$(ctl top --count 1 --delay 1 | wc -l)" = \
+	$((PERSONAS + 1))
+must "a limit is taken" ctl limit p1 --cpu 150 --memory 128M
+must "and shown" test "$(ctl show p1 --json |
+	grep -c '"limit_cpu_percent": *150,.*"limit_memory_bytes": *134217728')" = 1
+mustnot "not one that no persona could live with" ctl limit p1 --memory 4K
+mustnot "nor one of nothing" ctl limit p1
+must "limits are lifted" ctl limit p1 --cpu none
+must "those that are named" test "$(ctl show p1 --json |
+	grep -v limit_cpu | grep -c limit_memory)" = 1
+must "a guest can be asked for memory" ctl limit p1 --take-back 16M
 
 kill -9 $daemon
 wait $daemon 2>/dev/null

@@ -90,6 +90,21 @@ disk_sizes(void)
 }
 
 static void
+allowances(void)
+{
+	static const struct number_case cases[] = {
+		{ "1M", 0, 1 << 20 },
+		{ "8G", 0, RAM_MAX_BYTES },
+		{ "1023K", -ERANGE, 0 },
+		{ "9G", -ERANGE, 0 },
+		{ "1048577", -ERANGE, 0 },
+		{ "none", -EINVAL, 0 },
+	};
+
+	CHECK(parse_allowance, cases);
+}
+
+static void
 link_rates(void)
 {
 	static const struct number_case cases[] = {
@@ -208,6 +223,7 @@ main(void)
 	static const struct unit_test tests[] = {
 		{ "memory sizes", memory_sizes },
 		{ "disk sizes", disk_sizes },
+		{ "amounts of memory that are given or taken", allowances },
 		{ "link rates", link_rates },
 		{ "plain numbers keep to their range",
 		    plain_numbers_keep_to_their_range },

@@ -42,6 +42,7 @@ lab_make() {
 		cat "$LAB_WORK/install.log"
 		exit 1
 	}
+	install -D "$LAB_BUILD/tests/guest/guest.elf" "$LAB_ROOT/lab/guest.elf"
 	"$LAB_TESTS/lab/linux-persona" "$LAB_WORK/persona.cpio" "$LAB_KERNEL" \
 		"$LAB_BUILD/tests/lab/witness" "$@"
 }

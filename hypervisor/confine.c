@@ -81,17 +81,16 @@ empty_root(void)
 
 /* 0, or -errno with the step that failed. */
 static int
-own_spaces(const struct confine *c, const char **step)
+own_spaces(const char **step)
 {
-	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-	    CLONE_NEWCGROUP | (c->keep_net ? 0 : CLONE_NEWNET);
 	int r;
 
 	*step = "user namespace";
 	if (geteuid() != 0 && (r = own_users()) < 0)
 		return r;
 	*step = "network and mount namespaces";
-	if (unshare(flags) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+	    CLONE_NEWCGROUP | CLONE_NEWNET) < 0)
 		return -errno;
 	*step = "empty root";
 	return empty_root();
@@ -126,7 +125,7 @@ confine_enter(const struct confine *c, char *why)
 	int r;
 
 	why[0] = '\0';
-	if ((r = own_spaces(c, &step)) < 0)
+	if (!c->keep_host && (r = own_spaces(&step)) < 0)
 		snprintf(why, CONFINE_WHY_MAX, "this host gives no %s: %s",
 		    step, strerror(-r));
 	if (root && c->uid != 0 && (r = become(c->uid)) < 0)

@@ -14,7 +14,8 @@ struct confine {
 	/* Become this user, of the same group number, when we are root; 0: stay
 	 * who we are. */
 	uid_t		uid;
-	bool		keep_net;	/* it is the one that is there for that */
+	/* It needs the host's network and a file of it: only the user changes. */
+	bool		keep_host;
 };
 
 /* Why it is less than it could be, as a sentence; or empty. */

@@ -26,6 +26,7 @@ struct net_control {
 	struct event_base *base;
 	struct net_slirp *net;
 	int		listen_fd, fd;
+	uid_t		owner_uid;	/* whom we were started by */
 	struct event	*listen_ev, *ev;
 	size_t		n_open;
 	struct forward	open[FORWARDS_MAX];
@@ -189,7 +190,7 @@ accept_cb(evutil_socket_t listen_fd, short what, void *arg)
 	(void)what;
 	if (fd < 0)
 		return;
-	if (ipc_peer_cred(fd, &uid, &gid, &pid) < 0 || uid != geteuid()) {
+	if (ipc_peer_cred(fd, &uid, &gid, &pid) < 0 || uid != c->owner_uid) {
 		log_warn("refused a connection of another user");
 		close(fd);
 		return;
@@ -215,6 +216,7 @@ net_control_new(struct net_control **cp, struct event_base *base,
 	c->base = base;
 	c->net = net;
 	c->listen_fd = listen_fd;
+	c->owner_uid = geteuid();	/* before we become somebody else */
 	c->fd = -1;
 	*cp = c;
 	if (listen_fd < 0)

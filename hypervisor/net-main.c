@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "bounds.h"
+#include "confine.h"
 #include "forward.h"
 #include "log.h"
 #include "net-control.h"
@@ -28,6 +29,7 @@
 struct options {
 	int		frame_fd, listen_fd;
 	bool		host_loopback, sandbox;
+	uid_t		user;		/* to become; 0: nobody else */
 	enum log_level	level;
 	size_t		n_forwards;
 	struct forward	forwards[FORWARDS_MAX];
@@ -43,13 +45,14 @@ struct net {
 };
 
 enum { OPT_FRAME = 256, OPT_LISTEN, OPT_FORWARD, OPT_HOST_LOOPBACK,
-    OPT_NO_SANDBOX };
+    OPT_NO_SANDBOX, OPT_USER };
 
 static const struct option long_options[] = {
 	{ "frame-fd", required_argument, NULL, OPT_FRAME },
 	{ "listen-fd", required_argument, NULL, OPT_LISTEN },
 	{ "forward", required_argument, NULL, OPT_FORWARD },
 	{ "host-loopback", no_argument, NULL, OPT_HOST_LOOPBACK },
+	{ "user", required_argument, NULL, OPT_USER },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -70,6 +73,7 @@ usage(FILE *f)
 	    "guest\n"
 	    "  --host-loopback   let the guest reach this handset's own local\n"
 	    "                    services at 10.0.2.2\n"
+	    "  --user N          become this user number, when started by root\n"
 	    "  --no-sandbox      without the system call filter, to debug\n"
 	    "  -v, --verbose     log more\n"
 	    "  -h, --help        this text\n"
@@ -91,6 +95,24 @@ parse_fd(const char *text, int *fd)
 		return -EINVAL;
 	}
 	*fd = (int)n;
+	return 0;
+}
+
+static int
+parse_user(const char *text, uid_t *user)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || n < 1 ||
+	    n > INT32_MAX) {
+		fprintf(stderr, "persona-net: \"%s\" is no user number\n",
+		    text);
+		return -EINVAL;
+	}
+	*user = (uid_t)n;
 	return 0;
 }
 
@@ -121,6 +143,8 @@ parse_one(struct options *o, int opt, const char *arg)
 	case OPT_HOST_LOOPBACK:
 		o->host_loopback = true;
 		return 0;
+	case OPT_USER:
+		return parse_user(arg, &o->user);
 	case OPT_NO_SANDBOX:
 		o->sandbox = false;
 		return 0;
@@ -215,11 +239,18 @@ open_forwards(struct net *n, const struct options *o)
 static int
 enter_sandbox(struct net *n, const struct options *o)
 {
+	const struct confine around = { .uid = o->user, .keep_host = true };
+	char why[CONFINE_WHY_MAX];
 	int r;
 
 	if (!o->sandbox) {
 		log_warn("running without the sandbox");
 		return 0;
+	}
+	if ((r = confine_enter(&around, why)) < 0) {
+		log_err("cannot become user %u: %s", (unsigned int)o->user,
+		    strerror(-r));
+		return r;
 	}
 	if ((r = net_sandbox_enter(&n->names)) < 0)
 		log_err("the sandbox cannot be entered: %s", strerror(-r));

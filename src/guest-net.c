@@ -26,7 +26,7 @@
 #define HEALTHY_MS	60000u	/* having lived so long, it counts as new */
 #define RETRY_MS	3000u	/* between tries to open a taken port */
 #define SEND_WAIT_MS	200
-#define ARGS_MAX	8
+#define ARGS_MAX	10
 
 struct guest_net {
 	struct daemon		*daemon;
@@ -202,7 +202,7 @@ process_ended(void *arg, int status)
 static int
 spawn(struct guest_net *n, int cable_fd, int listen_fd)
 {
-	char frame[16], control[16], program[DAEMON_PROGRAM_MAX];
+	char frame[16], control[16], user[16], program[DAEMON_PROGRAM_MAX];
 	char *argv[ARGS_MAX] = { (char *)"persona-net", (char *)"--frame-fd",
 	    frame, (char *)"--listen-fd", control };
 	struct launch_spec spec = { .argv = argv, .n_fds = 2,
@@ -216,6 +216,15 @@ spawn(struct guest_net *n, int cable_fd, int listen_fd)
 		argv[n_args++] = (char *)"--host-loopback";
 	if (n->daemon->debug)
 		argv[n_args++] = (char *)"--verbose";
+	if (geteuid() == 0) {
+		spec.uid = launcher_free_uid(n->daemon->launcher,
+		    n->daemon->conf.first_uid, CONF_UIDS);
+		if (spec.uid == 0)
+			return -EUSERS;
+		snprintf(user, sizeof(user), "%u", (unsigned int)spec.uid);
+		argv[n_args++] = (char *)"--user";
+		argv[n_args++] = user;
+	}
 	spec.path = daemon_program(n->daemon, "persona-net", program);
 	if ((r = launcher_spawn(n->daemon->launcher, &spec, process_ended, n,
 	    &n->child)) < 0)

@@ -6,11 +6,8 @@
 #include "doctor.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <shadow.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,14 +22,13 @@
 #include "daemon.h"
 #include "discovery.h"
 #include "identity.h"
-#include "launcher.h"
 #include "listen.h"
 #include "peers.h"
+#include "vmm-probe.h"
 
 #define CHECKS_MAX		16
 #define TEXT_MAX		256
 #define PROBE_OUTPUT_MAX	4096
-#define PROBE_TIMEOUT_S		10
 #define DISK_LOW_BYTES		(64ULL << 20)
 #define MEMORY_LOW_BYTES	(256ULL << 20)
 #define VERDICT(name) PERSONA__CONTROL__DOCTOR_RESULT__CHECK__VERDICT__##name
@@ -40,11 +36,7 @@
 struct examination {
 	struct daemon		*daemon;
 	struct control_request	*req;
-	int			fd;		/* the probe's output */
-	struct event		*ev;
-	struct child		*child;
-	char			out[PROBE_OUTPUT_MAX];
-	size_t			len;
+	char			out[PROBE_OUTPUT_MAX];	/* the probe's */
 	Persona__Control__DoctorResult__Check checks[CHECKS_MAX];
 	Persona__Control__DoctorResult__Check *list[CHECKS_MAX];
 	char			findings[CHECKS_MAX][TEXT_MAX];
@@ -78,21 +70,6 @@ check(struct examination *x, const char *name, int verdict,
 
 /* --- the checks ---------------------------------------------------------------------- */
 
-/* A line of the probe that begins with `label`; what follows it, or NULL. */
-static const char *
-probe_line(struct examination *x, const char *label, char buf[TEXT_MAX])
-{
-	const char *p = strstr(x->out, label);
-	size_t len;
-
-	if (p == NULL)
-		return NULL;
-	p += strlen(label);
-	len = strcspn(p, "\n");
-	snprintf(buf, TEXT_MAX, "%.*s", (int)len, p);
-	return buf;
-}
-
 /* The sentence stands alone: the last line that is no "Label: value". */
 static const char *
 probe_sentence(struct examination *x, char buf[TEXT_MAX])
@@ -115,7 +92,7 @@ check_kvm(struct examination *x)
 	char baselines[TEXT_MAX];
 	int verdict = VERDICT(OK);
 
-	if (probe_line(x, "KVM: ", kind) == NULL) {
+	if (vmm_probe_line(x->out, "KVM: ", kind, sizeof(kind)) == NULL) {
 		check(x, "kvm", VERDICT(FAILED), "is persona installed whole?",
 		    "persona-vmm --probe gave no answer");
 		return;
@@ -124,9 +101,10 @@ check_kvm(struct examination *x)
 		verdict = VERDICT(FAILED);
 	else if (strncmp(kind, "hardware", 8) != 0)
 		verdict = VERDICT(WARNING);
-	check(x, "kvm", verdict, probe_line(x, "Advice: ", advice), "%s: %s",
-	    kind, probe_sentence(x, sentence));
-	if (probe_line(x, "CPU baselines: ", baselines) != NULL)
+	check(x, "kvm", verdict, vmm_probe_line(x->out, "Advice: ", advice,
+	    sizeof(advice)), "%s: %s", kind, probe_sentence(x, sentence));
+	if (vmm_probe_line(x->out, "CPU baselines: ", baselines,
+	    sizeof(baselines)) != NULL)
 		check(x, "cpu", VERDICT(OK), NULL, "can run personas made for "
 		    "%s", baselines);
 }
@@ -250,7 +228,6 @@ finish(struct examination *x)
 	Persona__Control__DoctorResult result =
 	    PERSONA__CONTROL__DOCTOR_RESULT__INIT;
 
-	x->out[x->len] = '\0';
 	check_kvm(x);
 	check_memory(x);
 	check_limits(x);
@@ -267,71 +244,23 @@ finish(struct examination *x)
 	reply.doctor = &result;
 	reply.done = true;
 	control_reply(x->req, &reply, NULL, 0);
-	child_forget(x->child);
-	if (x->ev != NULL)
-		event_free(x->ev);
-	if (x->fd >= 0)
-		close(x->fd);
 	free(x);
 }
 
 static void
-output_cb(evutil_socket_t fd, short what, void *arg)
-{
-	struct examination *x = arg;
-	ssize_t n = 0;
-
-	if ((what & EV_TIMEOUT) == 0)
-		n = read(fd, x->out + x->len, sizeof(x->out) - 1 - x->len);
-	else
-		child_kill(x->child, SIGKILL);
-	if (n > 0)
-		x->len += (size_t)n;
-	else if (n == 0 || errno != EAGAIN)
-		finish(x);
-}
-
-static void
-probe_ended(void *arg, int status)
+probed(void *arg, const char *out)
 {
 	struct examination *x = arg;
 
-	(void)status;
-	x->child = NULL;
-}
-
-static int
-run_probe(struct examination *x)
-{
-	const struct timeval limit = { .tv_sec = PROBE_TIMEOUT_S };
-	char program[DAEMON_PROGRAM_MAX];
-	char *argv[] = { (char *)(uintptr_t)"persona-vmm",
-	    (char *)(uintptr_t)"--probe", NULL };
-	struct launch_spec spec = { .argv = argv, .die_with_us = true };
-	int p[2], r;
-
-	spec.path = daemon_program(x->daemon, "persona-vmm", program);
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return -errno;
-	spec.out_fd = p[1];
-	r = launcher_spawn(x->daemon->launcher, &spec, probe_ended, x,
-	    &x->child);
-	close(p[1]);
-	x->fd = p[0];
-	if (r < 0)
-		return r;
-	(void)evutil_make_socket_nonblocking(x->fd);
-	x->ev = event_new(x->daemon->base, x->fd, EV_READ | EV_PERSIST,
-	    output_cb, x);
-	if (x->ev == NULL || event_add(x->ev, &limit) < 0)
-		return -ENOMEM;
-	return 0;
+	snprintf(x->out, sizeof(x->out), "%s", out);
+	finish(x);
 }
 
 void
 doctor_examine(struct daemon *d, struct control_request *req)
 {
 	struct examination *x = calloc(1, sizeof(*x));
+	struct vmm_probe *probe;
 
 	if (x == NULL) {
 		control_fail(req, -ENOMEM, "no memory");
@@ -339,7 +268,6 @@ doctor_examine(struct daemon *d, struct control_request *req)
 	}
 	x->daemon = d;
 	x->req = req;
-	x->fd = -1;
-	if (run_probe(x) < 0)
+	if (vmm_probe_start(&probe, d, probed, x) < 0)
 		finish(x);
 }

@@ -20,7 +20,7 @@ _personactl_options()
 	delete | restore) echo --yes ;;
 	export) echo --passphrase-file --to --label --plain ;;
 	import) echo --name --passphrase-file ;;
-	move) echo --budget --bandwidth --detach ;;
+	move) echo --budget --bandwidth --detach --dry-run ;;
 	image) echo --kernel --initrd --disk --cmdline --name --label --arch \
 		--memory --policy ;;
 	policy) echo --key ;;

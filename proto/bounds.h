@@ -69,6 +69,8 @@
 #define FRAME_PAYLOAD_MAX	(256u << 10)	/* bytes */
 #define STATE_BLOB_MAX		(4u << 20)	/* saved machine state, bytes */
 #define STREAMS_MAX		16u		/* channels of one transfer */
+#define OBJECTIONS_MAX		16u		/* reasons in one Answer */
+#define PROBE_MAX_BYTES		(8u << 20)	/* of PROBE frames, in all */
 
 /* Images and persona files (image.proto, persona-file(5)) */
 #define IMAGE_VERSION		1	/* of the manifest */

@@ -27,7 +27,8 @@ enum frame_kind {
 	FRAME_PAGES = 2,	/* guest pages, pagecodec.h */
 	FRAME_STATE = 3,	/* a piece of the saved machine state */
 	FRAME_LINK = 4,		/* one persona.sync.LinkMessage; sequence 0 */
-	FRAME_KIND_MAX = FRAME_LINK,
+	FRAME_PROBE = 5,	/* noise, to see what the link carries */
+	FRAME_KIND_MAX = FRAME_PROBE,
 };
 
 struct frame {

@@ -2,6 +2,7 @@
 /* Judges an offer. Knows the registry's truth and this host's memory, no process. */
 #include "arrival-check.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -83,98 +84,113 @@ memory_available(void)
 	return kib * 1024;
 }
 
+void
+objections_add(struct objections *o, uint32_t reason, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (o->n == OBJECTIONS_MAX)
+		return;
+	o->list[o->n].reason = reason;
+	va_start(ap, fmt);
+	vsnprintf(o->list[o->n].text, sizeof(o->list[o->n].text), fmt, ap);
+	va_end(ap);
+	o->n++;
+}
+
+void
+objections_join(const struct objections *o, char *text, size_t size)
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < o->n && len < size; i++)
+		len += (size_t)snprintf(text + len, size - len, "%s%s",
+		    i > 0 ? "; " : "", o->list[i].text);
+}
+
 /* A persona that was here before may come back, with a tenure that has grown. */
-static uint32_t
+static void
 check_history(const struct persona *p, const struct persona_record *rec,
-    char *why)
+    struct objections *o)
 {
 	if (p->hook != NULL) {
-		snprintf(why, REASON_TEXT_MAX + 1, "%s is already being moved "
+		objections_add(o, REASON_BUSY, "%s is already being moved "
 		    "there", rec->name);
-		return REASON_BUSY;
+		return;
 	}
-	if (p->rec.holding == HOLDING_OWNER || rec->tenure <= p->rec.tenure) {
-		snprintf(why, REASON_TEXT_MAX + 1, "the other handset owns %s "
-		    "itself (tenure %llu)", p->rec.name,
+	if (p->rec.holding == HOLDING_OWNER || rec->tenure <= p->rec.tenure)
+		objections_add(o, REASON_NAME_TAKEN, "the other handset owns "
+		    "%s itself (tenure %llu)", p->rec.name,
 		    (unsigned long long)p->rec.tenure);
-		return REASON_NAME_TAKEN;
-	}
-	if (p->rec.ram_bytes != rec->ram_bytes ||
-	    p->rec.vcpus != rec->vcpus) {
-		snprintf(why, REASON_TEXT_MAX + 1, "the other handset knows %s "
-		    "with another memory size or processors", rec->name);
-		return REASON_PROTOCOL;
-	}
-	if (!policy_is_kept(p->daemon, &p->rec.spec, &rec->spec)) {
-		snprintf(why, REASON_TEXT_MAX + 1, "the other handset knows %s "
+	if (p->rec.ram_bytes != rec->ram_bytes || p->rec.vcpus != rec->vcpus)
+		objections_add(o, REASON_PROTOCOL, "the other handset knows "
+		    "%s with another memory size or processors", rec->name);
+	if (!policy_is_kept(p->daemon, &p->rec.spec, &rec->spec))
+		objections_add(o, REASON_POLICY, "the other handset knows %s "
 		    "with a policy, and it comes back without it or with an "
 		    "older one", rec->name);
-		return REASON_POLICY;
-	}
-	return REASON_OK;
 }
 
 /* The source says what its files take up; a sparse file needs no more here. */
-static uint32_t
-check_disk(const struct daemon *d, const struct persona_record *rec,
-    uint64_t stored_bytes, char *why)
+void
+arrival_room(const struct daemon *d, const struct persona_record *rec,
+    uint64_t stored_bytes, struct arrival_room *room)
 {
 	char path[CONF_STATE_DIR_MAX + 16];
 	struct statvfs fs;
-	uint64_t room;
 
+	memset(room, 0, sizeof(*room));
+	room->memory_needed = rec->ram_bytes;
+	room->memory_free = memory_available();
+	room->disk_needed = stored_bytes;
 	snprintf(path, sizeof(path), "%s/images", d->conf.state_dir);
-	if (statvfs(path, &fs) < 0)
-		return REASON_OK;	/* making the files will say why */
-	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (stored_bytes == 0 || (stored_bytes <= room &&
-	    room - stored_bytes >= DISK_MARGIN_BYTES))
-		return REASON_OK;
-	snprintf(why, REASON_TEXT_MAX + 1, "the files of %s take %llu MiB and "
-	    "the other handset has %llu MiB free on its disk", rec->name,
-	    (unsigned long long)(stored_bytes >> 20),
-	    (unsigned long long)(room >> 20));
-	return REASON_DISK_FULL;
+	if (statvfs(path, &fs) == 0)
+		room->disk_free = (uint64_t)fs.f_bavail * fs.f_frsize;
+	else
+		room->disk_free = UINT64_MAX;	/* making the files says why */
 }
 
-uint32_t
+static void
+check_room(const struct persona_record *rec, const struct arrival_room *room,
+    struct objections *o)
+{
+	if (room->memory_free > 0 && room->memory_free <
+	    room->memory_needed + MEMORY_MARGIN_BYTES)
+		objections_add(o, REASON_NO_MEMORY, "%s needs %llu MiB of "
+		    "memory and the other handset has %llu MiB free",
+		    rec->name, (unsigned long long)(room->memory_needed >> 20),
+		    (unsigned long long)(room->memory_free >> 20));
+	if (room->disk_needed > 0 && (room->disk_needed > room->disk_free ||
+	    room->disk_free - room->disk_needed < DISK_MARGIN_BYTES))
+		objections_add(o, REASON_DISK_FULL, "the files of %s take "
+		    "%llu MiB and the other handset has %llu MiB free on its "
+		    "disk", rec->name,
+		    (unsigned long long)(room->disk_needed >> 20),
+		    (unsigned long long)(room->disk_free >> 20));
+}
+
+void
 arrival_check(struct daemon *d, const struct persona_record *rec,
-    uint64_t stored_bytes, char *why)
+    const struct arrival_room *room, struct objections *o)
 {
 	struct persona *known = persona_by_id(d, rec->id);
 	struct persona *named = persona_by_name(d, rec->name), *p;
-	uint64_t available = memory_available();
 	char forbidden[POLICY_WHY_MAX];
 	unsigned int n = 0;
-	uint32_t reason;
 
-	if (known != NULL &&
-	    (reason = check_history(known, rec, why)) != REASON_OK)
-		return reason;
-	if (named != NULL && named != known) {
-		snprintf(why, REASON_TEXT_MAX + 1, "the other handset has "
+	if (known != NULL)
+		check_history(known, rec, o);
+	if (named != NULL && named != known)
+		objections_add(o, REASON_NAME_TAKEN, "the other handset has "
 		    "another persona named %s", rec->name);
-		return REASON_NAME_TAKEN;
-	}
-	if (policy_check(d, &rec->spec, POLICY_MOVE, NULL, forbidden) < 0) {
-		snprintf(why, REASON_TEXT_MAX + 1, "the other handset refuses "
+	if (policy_check(d, &rec->spec, POLICY_MOVE, NULL, forbidden) < 0)
+		objections_add(o, REASON_POLICY, "the other handset refuses "
 		    "%s: %s", rec->name, forbidden);
-		return REASON_POLICY;
-	}
 	TAILQ_FOREACH(p, &d->personas, entry)
 		n++;
-	if (known == NULL && n >= PERSONAS_MAX) {
-		snprintf(why, REASON_TEXT_MAX + 1, "the other handset has %u "
+	if (known == NULL && n >= PERSONAS_MAX)
+		objections_add(o, REASON_NO_MEMORY, "the other handset has %u "
 		    "personas already", n);
-		return REASON_NO_MEMORY;
-	}
-	if (available > 0 && available < rec->ram_bytes +
-	    MEMORY_MARGIN_BYTES) {
-		snprintf(why, REASON_TEXT_MAX + 1, "%s needs %llu MiB of "
-		    "memory and the other handset has %llu MiB free",
-		    rec->name, (unsigned long long)(rec->ram_bytes >> 20),
-		    (unsigned long long)(available >> 20));
-		return REASON_NO_MEMORY;
-	}
-	return check_disk(d, rec, stored_bytes, why);
+	check_room(rec, room, o);
 }

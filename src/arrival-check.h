@@ -6,8 +6,10 @@
 #ifndef ARRIVAL_CHECK_H
 #define ARRIVAL_CHECK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+#include "bounds.h"
 #include "registry.h"
 #include "transfer.pb-c.h"
 
@@ -20,12 +22,36 @@ struct daemon;
 uint32_t arrival_parse(Persona__Transfer__Persona *offer,
 	    uint64_t attempt, struct persona_record *rec);
 
+/* Why it cannot come: each reason with a sentence for both people. */
+struct objections {
+	size_t	n;
+	struct {
+		uint32_t	reason;
+		char		text[REASON_TEXT_MAX + 1];
+	} list[OBJECTIONS_MAX];
+};
+
+void	objections_add(struct objections *o, uint32_t reason,
+	    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* All of them as one sentence, cut where it gets too long. */
+void	objections_join(const struct objections *o, char *text, size_t size);
+
+/* What it needs and what is here, in bytes; free figures are 0 when unknown. */
+struct arrival_room {
+	uint64_t	memory_needed, memory_free;
+	uint64_t	disk_needed, disk_free;
+};
+
+void	arrival_room(const struct daemon *d, const struct persona_record *rec,
+	    uint64_t stored_bytes, struct arrival_room *room);
+
 /*
- * Room for its memory and for stored_bytes of files, name and history. REASON_OK, or a reason with a sentence in
- * why[REASON_TEXT_MAX + 1] for both people.
+ * Name, history, policy, and room for its memory and for stored_bytes of files:
+ * everything that speaks against it is added to `o`.
  */
-uint32_t arrival_check(struct daemon *d, const struct persona_record *rec,
-	    uint64_t stored_bytes, char *why);
+void	arrival_check(struct daemon *d, const struct persona_record *rec,
+	    const struct arrival_room *room, struct objections *o);
 
 /* Memory that could be given to a guest now, in bytes; 0 when unknown. */
 uint64_t memory_available(void);

@@ -180,6 +180,22 @@ prepare_place(struct arrival *a)
 	return start_waiting(a);
 }
 
+/* Everything that speaks against it at once: it is not found out bit by bit. */
+static uint32_t
+judge(struct arrival *a, const Persona__Transfer__Persona *offer,
+    char why[REASON_TEXT_MAX + 1])
+{
+	struct daemon *d = a->all->daemon;
+	struct objections objections = { 0 };
+	struct arrival_room room;
+
+	arrival_room(d, &a->in.persona, offer->has_stored_bytes ?
+	    offer->stored_bytes : 0, &room);
+	arrival_check(d, &a->in.persona, &room, &objections);
+	objections_join(&objections, why, REASON_TEXT_MAX + 1);
+	return objections.n > 0 ? objections.list[0].reason : REASON_OK;
+}
+
 void
 arrival_offered(struct arrival *a, uint64_t attempt,
     Persona__Transfer__Persona *offer)
@@ -199,8 +215,7 @@ arrival_offered(struct arrival *a, uint64_t attempt,
 	    a->in.persona.tenure > 0 ? a->in.persona.tenure - 1 : 0);
 	if (reason == REASON_OK) {
 		give_up_older(a);
-		reason = arrival_check(a->all->daemon, &a->in.persona,
-		    offer->has_stored_bytes ? offer->stored_bytes : 0, why);
+		reason = judge(a, offer, why);
 	}
 	if (reason != REASON_OK) {
 		send_refuse(a, reason, why[0] != '\0' ? why :

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The inside of an arrival, for its four files: arrival.c (its life and what it
- * hears), arrival-act.c (what follows), arrival-offer.c (whether it may come) and
+ * The inside of an arrival, for its five files: arrival.c (its life and what it
+ * hears), arrival-act.c (what follows), arrival-offer.c (whether it may come),
+ * arrival-ask.c (when somebody only asks that) and
  * arrival-restore.c (after a restart). Everybody else takes arrival.h.
  */
 #ifndef ARRIVAL_PRIV_H
@@ -21,6 +22,7 @@
 
 struct event;
 struct guest;
+struct question_in;
 struct report;
 
 #define KIND(name)	PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_##name
@@ -46,6 +48,7 @@ struct arrival {
 	uint64_t		blackout_ns;
 	unsigned int		depth;		/* of events within events */
 	char			why[REASON_TEXT_MAX + 1];
+	struct question_in	*question;	/* arrival-ask.c; NULL: an offer */
 };
 
 struct arrivals {
@@ -91,6 +94,18 @@ void	arrival_happen(struct arrival *a, enum handover_event_kind kind,
  */
 void	arrival_offered(struct arrival *a, uint64_t attempt,
 	    Persona__Transfer__Persona *offer);
+
+/* --- arrival-ask.c -------------------------------------------------------- */
+
+/*
+ * What the peer only asks about: answered a moment later, with nothing made ready.
+ * The first counts, and no offer can follow it.
+ */
+void	arrival_asked(struct arrival *a, uint64_t attempt,
+	    Persona__Transfer__Persona *offer);
+
+/* NULL is fine. */
+void	question_in_free(struct question_in *q);
 
 /* --- arrival-restore.c ---------------------------------------------------- */
 

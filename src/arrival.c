@@ -36,6 +36,7 @@ arrival_free(struct arrival *a)
 	if (a->persona != NULL)
 		a->persona->hook = NULL;
 	syncproc_free(a->sync);
+	question_in_free(a->question);
 	image_files_close(&a->files);
 	if (a->timer != NULL)
 		event_free(a->timer);
@@ -124,7 +125,10 @@ sync_message(void *arg, const Persona__Transfer__TransferMessage *t,
 	struct arrival *a = arg;
 
 	if (t->kind_case == KIND(OFFERED)) {
-		arrival_offered(a, t->attempt, t->offered->persona);
+		if (t->offered->question)
+			arrival_asked(a, t->attempt, t->offered->persona);
+		else if (a->question == NULL)
+			arrival_offered(a, t->attempt, t->offered->persona);
 		return;
 	}
 	if (!a->offered || t->attempt != a->in.attempt)

@@ -34,6 +34,7 @@ control_move(struct persona *p, struct control_request *req,
 		    m->blackout_budget_ms : d->conf.blackout_budget_ms,
 		.bandwidth_limit = m->has_bandwidth_limit ?
 		    m->bandwidth_limit : d->conf.bandwidth_limit,
+		.question = m->dry_run,
 	};
 	struct peer_record peer;
 	char forbidden[POLICY_WHY_MAX];
@@ -59,7 +60,7 @@ control_move(struct persona *p, struct control_request *req,
 	else if ((r = move_start(p, &peer, &options, &report, &why)) < 0)
 		control_fail(req, r, "%s: cannot be moved: %s (%s)",
 		    p->rec.name, why, strerror(-r));
-	else if (m->detach)
+	else if (m->detach && !m->dry_run)
 		control_ok(req);
 	else
 		report_follow(report, req);

@@ -10,6 +10,7 @@
 #include "ctl-client.h"
 #include "ctl-json.h"
 #include "ctl-parse.h"
+#include "ctl-preflight.h"
 #include "ctl-progress.h"
 #include "ctl-text.h"
 #include "ctl-watch.h"
@@ -117,6 +118,9 @@ take_move_option(struct ctl *ctl, int c, Persona__Control__Move *move)
 	case 'd':
 		move->has_detach = move->detach = true;
 		return CTL_OK;
+	case 'n':
+		move->has_dry_run = move->dry_run = true;
+		return CTL_OK;
 	default:
 		return CTL_USAGE;
 	}
@@ -131,6 +135,7 @@ move_from_options(struct ctl *ctl, int argc, char **argv,
 		{ "budget", required_argument, NULL, 'b' },
 		{ "bandwidth", required_argument, NULL, 'r' },
 		{ "detach", no_argument, NULL, 'd' },
+		{ "dry-run", no_argument, NULL, 'n' },
 		{ 0 }
 	};
 	const char *pos[2];
@@ -159,6 +164,97 @@ say_begun(struct ctl *ctl, const Persona__Control__Move *move)
 	return CTL_OK;
 }
 
+/* --- dry run ------------------------------------------------------------ */
+
+static int
+dry_run_json(const Persona__Control__Reply *reply,
+    const Persona__Transfer__Preflight *p)
+{
+	struct json j;
+
+	json_begin(&j, stdout);
+	json_bool(&j, "ok", reply->error == 0);
+	if (reply->error != 0) {
+		json_string(&j, "error", reply->message);
+		json_string(&j, "reason", reason_word(reply->reason));
+	}
+	if (p != NULL)
+		preflight_json(&j, "preflight", p);
+	return json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
+}
+
+static void
+say_printable(const char *what, const char *text)
+{
+	char *copy = text_printable(text);
+
+	printf("%s: %s\n", what, copy != NULL ? copy : "?");
+	free(copy);
+}
+
+static void
+dry_run_text(const Persona__Control__Reply *reply,
+    const Persona__Transfer__Preflight *p)
+{
+	char line[PREFLIGHT_LINE_MAX];
+
+	if (p == NULL) {
+		say_printable("no", reply->message);
+		return;
+	}
+	(void)preflight_table(p, stdout);
+	preflight_care(line, p);
+	if (line[0] != '\0')
+		puts(line);
+	for (size_t i = 0; i < p->answer->n_objections; i++)
+		say_printable("no", p->answer->objections[i]->message);
+	if (preflight_is_yes(p)) {
+		preflight_yes(line, p->estimate);
+		puts(line);
+	} else if (p->answer->n_objections == 0)
+		say_printable("no", reply->message);
+}
+
+static int
+dry_run_end(struct ctl *ctl, const Persona__Control__Reply *reply)
+{
+	const Persona__Transfer__Preflight *p = reply->n_moves > 0 ?
+	    reply->moves[0]->preflight : NULL;
+	bool yes = p != NULL && preflight_is_yes(p);
+
+	if (reply->error != 0 && reply->has_reason &&
+	    reply->reason == REASON_CANCELLED)
+		return ctl_refused(ctl, reply);
+	if (!ctl->json)
+		dry_run_text(reply, p);
+	else if (dry_run_json(reply, p) != CTL_OK)
+		return CTL_FAILED;
+	return yes ? CTL_OK : CTL_NO;
+}
+
+/* Ctrl-C needs no care: what is asked ends with the connection that asks. */
+static int
+dry_run(struct ctl *ctl, const Persona__Control__Request *req)
+{
+	Persona__Control__Reply *reply = NULL;
+	struct ctl_client *c = NULL;
+	int r, status;
+
+	if ((status = ctl_ask(ctl, req, &c)) != CTL_OK)
+		return status;
+	while ((r = ctl_next_reply(c, true, &reply, NULL)) > 0 &&
+	    !reply->done)
+		persona__control__reply__free_unpacked(reply, NULL);
+	if (r <= 0)
+		status = ctl_lost(ctl, r);
+	else {
+		status = dry_run_end(ctl, reply);
+		persona__control__reply__free_unpacked(reply, NULL);
+	}
+	ctl_client_close(c);
+	return status;
+}
+
 int
 ctl_move(struct ctl *ctl, int argc, char **argv)
 {
@@ -172,6 +268,8 @@ ctl_move(struct ctl *ctl, int argc, char **argv)
 		return status;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_MOVE;
 	req.move = &move;
+	if (move.dry_run)
+		return dry_run(ctl, &req);
 	if ((status = ctl_ask(ctl, &req, &c)) != CTL_OK)
 		return status;
 	status = ctl_watch(ctl, c, move.detach ? NULL : move.name, &last);

@@ -17,6 +17,7 @@ enum ctl_exit {
 	CTL_FAILED = 1,		/* personad or the user said no */
 	CTL_USAGE = 2,		/* the command line makes no sense */
 	CTL_UNREACHABLE = 3,	/* no personad to talk to */
+	CTL_NO = 4,		/* a dry run: it could not be done now */
 };
 
 struct ctl;

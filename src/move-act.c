@@ -55,6 +55,7 @@ move_send_setup(struct move *m)
 	setup.blackout_budget_ms = m->options.blackout_budget_ms;
 	setup.has_bandwidth_limit = m->options.bandwidth_limit > 0;
 	setup.bandwidth_limit = m->options.bandwidth_limit;
+	setup.has_question = setup.question = m->options.question;
 	setup.has_channels = true;
 	setup.channels = d->conf.channels;
 	t.kind_case = KIND(SEND_SETUP);
@@ -166,7 +167,7 @@ end(struct move *m, uint32_t reason)
 		why = "the persona was released and the other handset did not "
 		    "confirm; it may run there. It stays stopped here";
 		log_warn("persona %s: %s", name, why);
-	} else
+	} else if (!m->options.question)
 		log_info("persona %s: not moved to %s: %s", name, m->peer.name,
 		    why != NULL ? why : reason_text(reason));
 	report_end(m->report, reason, why);

@@ -41,6 +41,8 @@ struct move {
 	uint64_t		state_bytes;
 	uint64_t		stopped_at_ns;
 	bool			memory_given;
+	bool			asked;		/* a question was answered, */
+	uint32_t		verdict;	/* with this reason of reason.h */
 	unsigned int		depth;		/* of events within events */
 	char			why[REASON_TEXT_MAX + 1]; /* the worker's words */
 };

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "battery.h"
 #include "daemon.h"
 #include "log.h"
+#include "reason.h"
 #include "report.h"
 
 struct move *
@@ -90,6 +92,62 @@ on_running(struct move *m, const Persona__Transfer__Running *running)
 	move_happen(m, HANDOVER_PEER_RUNNING, 0, running->tenure);
 }
 
+/* The answer, and how our own battery stands, which nobody else knows. */
+static void
+on_preflight(struct move *m, Persona__Transfer__Preflight *p)
+{
+	struct battery battery;
+
+	if (!m->options.question || m->asked)
+		return;
+	m->asked = true;
+	p->has_battery_percent = p->has_battery_charging =
+	    battery_read(BATTERY_DIR, &battery) == 0;
+	if (p->has_battery_percent) {
+		p->battery_percent = battery.percent;
+		p->battery_charging = battery.charging;
+	}
+	report_preflight(m->report, p);
+	if (p->answer->n_objections > 0) {
+		m->verdict = p->answer->objections[0]->reason;
+		snprintf(m->why, sizeof(m->why), "%s",
+		    p->answer->objections[0]->message);
+	} else if (p->estimate != NULL && !p->estimate->ends) {
+		m->verdict = REASON_NOT_CONVERGING;
+		snprintf(m->why, sizeof(m->why), "%s",
+		    reason_text(m->verdict));
+	}
+}
+
+/* The guest never was in danger, and the move that carried the question is over. */
+static void
+on_question_ended(struct move *m, uint32_t reason)
+{
+	const char *why = m->why;
+
+	if (reason == REASON_OK)
+		reason = m->asked ? m->verdict : REASON_INTERNAL;
+	if (reason == REASON_OK)
+		why = "it can move there";
+	log_info("persona %s: asked %s: %s", m->persona != NULL ?
+	    m->persona->rec.name : "?", m->peer.name, why);
+	report_end(m->report, reason, why);
+	m->report = NULL;
+	if (m->persona != NULL)
+		move_happen(m, HANDOVER_CANCEL, REASON_CANCELLED, 0);
+}
+
+/* Whoever asked has left. */
+static void
+question_left(void *arg)
+{
+	struct move *m = arg;
+
+	m->report = NULL;
+	if (m->persona != NULL)
+		move_happen(m, HANDOVER_CANCEL, REASON_CANCELLED, 0);
+}
+
 static void
 on_ended(struct move *m, const Persona__Transfer__Ended *ended)
 {
@@ -99,6 +157,10 @@ on_ended(struct move *m, const Persona__Transfer__Ended *ended)
 		report_cpu(m->report, ended->cpu_ms);
 	if (m->why[0] == '\0')
 		snprintf(m->why, sizeof(m->why), "%s", ended->message);
+	if (m->options.question) {
+		on_question_ended(m, ended->reason);
+		return;
+	}
 	if (m->persona == NULL)
 		tell_moved(m);
 	else
@@ -121,7 +183,12 @@ sync_message(void *arg, const Persona__Transfer__TransferMessage *t,
 		    m->peer.name, t->peer_proven->address);
 		move_give_memory(m);
 		break;
+	case KIND(PREFLIGHT):
+		on_preflight(m, t->preflight);
+		break;
 	case KIND(WANT_STOP):
+		if (m->options.question)
+			break;	/* what is only asked about is not stopped */
 		move_happen(m, HANDOVER_WANT_STOP, 0, 0);
 		break;
 	case KIND(PREPARED):
@@ -235,8 +302,10 @@ move_start(struct persona *p, const struct peer_record *peer,
 	persona_refresh(p);
 	*reportp = m->report = report_new(p->daemon, p->rec.name, peer->name,
 	    true, attempt, p->rec.ram_bytes);
-	log_info("persona %s: moving to %s, attempt %llu", p->rec.name,
-	    peer->name, (unsigned long long)attempt);
+	log_info("persona %s: %s %s, attempt %llu", p->rec.name,
+	    options->question ? "asking" : "moving to", peer->name, (unsigned long long)attempt);
+	if (options->question)
+		report_on_left(m->report, question_left, m);
 	move_send_setup(m);
 	return 0;
 fail:

@@ -7,6 +7,7 @@
 #ifndef MOVE_H
 #define MOVE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "registry.h"
@@ -17,10 +18,13 @@ struct report;
 struct move_options {
 	uint32_t	blackout_budget_ms;
 	uint64_t	bandwidth_limit;	/* bytes a second, 0: none */
+	bool		question;	/* ask and measure; it stays here */
 };
 
 /*
- * Begin. The persona runs and no other transfer of it is under way. 0 with its
+ * Begin. The persona runs and no other transfer of it is under way. A question ends
+ * with REASON_OK, or with that of the first objection, and its report says what was
+ * answered. 0 with its
  * report, or -errno with a sentence in *why (static).
  */
 int	move_start(struct persona *p, const struct peer_record *peer,

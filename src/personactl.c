@@ -139,7 +139,8 @@ static const struct ctl_command commands[] = {
 	{ "move", "PERSONA PEER", "move a running persona to another handset",
 	    "  -b, --budget MS       longest pause to aim at (default 100)\n"
 	    "  -r, --bandwidth RATE  use no more than this, such as 200Mbit\n"
-	    "  -d, --detach          do not stay to watch\n",
+	    "  -d, --detach          do not stay to watch\n"
+	    "  -n, --dry-run         only ask the other handset, measure and estimate\n",
 	    "Ctrl-C cancels the move, the persona goes on running here; a second\n"
 	    "Ctrl-C leaves without waiting to hear so.",
 	    ctl_move },

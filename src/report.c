@@ -30,6 +30,9 @@ struct report {
 	Persona__Transfer__Progress progress;
 	Persona__Transfer__Savings savings;
 	uint64_t		blackout_ns, cpu_ms;
+	Persona__Transfer__Preflight *preflight;	/* of a dry run */
+	void			(*left)(void *arg);	/* NULL: it goes on */
+	void			*left_arg;
 	bool			ended;
 	uint32_t		reason;
 	char			message[REASON_TEXT_MAX + 1];
@@ -63,6 +66,9 @@ static void
 report_free(struct report *r)
 {
 	TAILQ_REMOVE(&r->all->list, r, entry);
+	if (r->preflight != NULL)
+		persona__transfer__preflight__free_unpacked(r->preflight,
+		    NULL);
 	free(r);
 }
 
@@ -145,6 +151,7 @@ fill(struct report *r, Persona__Control__MoveInfo *info)
 	info->blackout_ns = r->blackout_ns;
 	info->has_cpu_ms = r->cpu_ms > 0;
 	info->cpu_ms = r->cpu_ms;
+	info->preflight = r->preflight;
 	if (r->ended) {
 		info->has_reason = true;
 		info->reason = r->reason;
@@ -157,6 +164,8 @@ matches(const struct watch *w, const struct report *r)
 {
 	if (w->only != NULL)
 		return w->only == r;
+	if (r->left != NULL)
+		return false;	/* no move: its asker's alone */
 	return w->persona[0] == '\0' || strcmp(w->persona, r->persona) == 0;
 }
 
@@ -265,6 +274,30 @@ report_cpu(struct report *r, uint64_t cpu_ms)
 		r->cpu_ms = cpu_ms;
 }
 
+/* By way of its bytes, so that nothing points into the worker's message. */
+void
+report_preflight(struct report *r, const Persona__Transfer__Preflight *p)
+{
+	size_t len = persona__transfer__preflight__get_packed_size(p);
+	uint8_t *packed;
+
+	if (r == NULL || r->preflight != NULL ||
+	    (packed = malloc(len)) == NULL)
+		return;
+	persona__transfer__preflight__pack(p, packed);
+	r->preflight = persona__transfer__preflight__unpack(NULL, len, packed);
+	free(packed);
+}
+
+void
+report_on_left(struct report *r, void (*left)(void *arg), void *arg)
+{
+	if (r == NULL)
+		return;
+	r->left = left;
+	r->left_arg = arg;
+}
+
 void
 report_end(struct report *r, uint32_t reason, const char *message)
 {
@@ -284,7 +317,14 @@ report_end(struct report *r, uint32_t reason, const char *message)
 static void
 watcher_gone(void *arg)
 {
-	watch_free(arg);
+	struct watch *w = arg;
+	struct report *r = w->only;
+
+	watch_free(w);
+	if (r == NULL || r->ended || r->left == NULL)
+		return;
+	report_end(r, REASON_CANCELLED, NULL);
+	r->left(r->left_arg);
 }
 
 static struct watch *

@@ -30,6 +30,16 @@ void	report_progress(struct report *r,
 	    const Persona__Transfer__Progress *p);
 void	report_blackout(struct report *r, uint64_t blackout_ns);
 void	report_cpu(struct report *r, uint64_t cpu_ms);
+/* What a dry run found; copied. */
+void	report_preflight(struct report *r,
+	    const Persona__Transfer__Preflight *p);
+
+/*
+ * It is of a question: for whoever follows it and for no status. Tell me when he
+ * leaves before its end; the report ends by that, as cancelled. Only before
+ * report_follow().
+ */
+void	report_on_left(struct report *r, void (*left)(void *arg), void *arg);
 
 /* It is over; `message` may be NULL for the reason's own sentence. */
 void	report_end(struct report *r, uint32_t reason, const char *message);

@@ -23,6 +23,8 @@
 #define NS		1000000000ULL
 /* A peer that opened streams must offer something within this. */
 #define OFFER_NS	(20 * NS)
+/* And one that only asks must be done within this. */
+#define QUESTION_NS	(20 * NS)
 
 struct receiver {
 	struct worker		*w;
@@ -32,7 +34,7 @@ struct receiver {
 	int			gates[STREAMS_MAX];
 	size_t			n_gates;
 	uint64_t		opened_ns;
-	bool			offered;
+	bool			offered, asked;
 };
 
 /* --- what the engine reports ------------------------------------------------ */
@@ -51,22 +53,39 @@ engine_again(void *arg)
 }
 
 static void
-engine_offered(void *arg, uint64_t attempt,
+tell_offered(struct receiver *s, uint64_t attempt,
     const Persona__Transfer__Persona *persona)
 {
 	Persona__Transfer__TransferMessage m =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__Offered offered = PERSONA__TRANSFER__OFFERED__INIT;
-	struct receiver *s = arg;
 
 	s->offered = true;
 	s->w->attempt = attempt;
 	/* The engine has judged it. */
 	(void)space_plan(&s->plan, persona->ram_bytes, persona->spec);
 	offered.persona = (Persona__Transfer__Persona *)(uintptr_t)persona;
+	offered.has_question = offered.question = s->asked;
 	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_OFFERED;
 	m.offered = &offered;
 	worker_tell(s->w, &m, NULL, 0);
+}
+
+static void
+engine_offered(void *arg, uint64_t attempt,
+    const Persona__Transfer__Persona *persona)
+{
+	tell_offered(arg, attempt, persona);
+}
+
+static void
+engine_asked(void *arg, uint64_t attempt,
+    const Persona__Transfer__Persona *persona)
+{
+	struct receiver *s = arg;
+
+	s->asked = true;
+	tell_offered(s, attempt, persona);
 }
 
 /* The machine state as a sealed memory file, so that nobody changes it later. */
@@ -174,7 +193,7 @@ on_accept(struct receiver *s, const Persona__Transfer__Accept *accept,
 	size_t n = 0;
 	int r;
 
-	if (s->space != NULL || !s->offered)
+	if (s->space != NULL || !s->offered || s->asked)
 		return;
 	r = worker_space(&s->space, &s->plan, accept->regions,
 	    accept->n_regions, in, true, &n);
@@ -207,6 +226,9 @@ receive_message(void *role, const Persona__Transfer__TransferMessage *m,
 		sync_receive_refuse(s->engine, m->refuse->reason,
 		    m->refuse->message);
 		break;
+	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_ANSWER:
+		sync_receive_answer(s->engine, m->answer);
+		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_PREPARED:
 		sync_receive_prepared(s->engine, m->prepared->tenure);
 		break;
@@ -232,7 +254,8 @@ receive_open(struct worker *w, void **role)
 {
 	static const struct sync_receive_ops ops = {
 		.now_ns = engine_now, .again = engine_again,
-		.offered = engine_offered, .verified = engine_verified,
+		.offered = engine_offered, .asked = engine_asked,
+		.verified = engine_verified,
 		.released = engine_released, .progress = engine_progress,
 		.ended = engine_ended,
 	};
@@ -274,6 +297,9 @@ receive_tick(void *role)
 	if (!s->offered && clock_now_ns() - s->opened_ns > OFFER_NS)
 		worker_ended(s->w, REASON_LINK_LOST,
 		    "the peer connected but offered nothing");
+	else if (s->asked && clock_now_ns() - s->opened_ns > QUESTION_NS)
+		worker_ended(s->w, REASON_LINK_LOST,
+		    "the peer asked and did not say that it is done");
 }
 
 const struct worker_role role_receive = {

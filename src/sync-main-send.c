@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * persona-sync send: reaches the peer, then stands between personad, persona-vmm
- * and the engine of sync-send.c. Gets guest memory only after the peer has
+ * and the engine of sync-send.c, or of sync-ask.c when it is only asked. Gets guest memory only after the peer has
  * proven its key. Decides nothing about the guest.
  */
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include "reason.h"
 #include "space.h"
 #include "stream.h"
+#include "sync-ask.h"
 #include "sync-roles.h"
 #include "sync-send.h"
 #include "vmm-harvest.h"
@@ -30,7 +31,8 @@
 
 struct sender {
 	struct worker		*w;
-	struct sync_send	*engine;	/* once connected */
+	struct sync_send	*engine;	/* once connected, */
+	struct sync_ask		*ask;		/* or this for a question */
 	struct vmm_harvest	*vmm;
 	struct space		*space;
 	uint64_t		*dirty;
@@ -63,6 +65,8 @@ fail(struct sender *s, uint32_t reason, const char *text)
 {
 	if (s->engine != NULL)
 		sync_send_cancel(s->engine, reason, text);
+	else if (s->ask != NULL)
+		sync_ask_cancel(s->ask, reason, text);
 	else
 		ended(s, reason, text);
 }
@@ -152,21 +156,41 @@ engine_ended(void *arg, uint32_t reason, const char *text)
 	ended(s, reason, text);
 }
 
+static void
+ask_answered(void *arg, Persona__Transfer__Preflight *preflight)
+{
+	Persona__Transfer__TransferMessage m =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+
+	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_PREFLIGHT;
+	m.preflight = preflight;
+	worker_tell(((struct sender *)arg)->w, &m, NULL, 0);
+}
+
+static void
+ask_ended(void *arg, uint32_t reason, const char *text)
+{
+	ended(arg, reason, text);
+}
+
 /* --- what persona-vmm answers ----------------------------------------------- */
 
 static void
 vmm_harvested(void *arg)
 {
-	sync_send_harvested(((struct sender *)arg)->engine);
+	struct sender *s = arg;
+
+	if (s->ask != NULL)
+		sync_ask_harvested(s->ask);
+	else
+		sync_send_harvested(s->engine);
 }
 
 static void
 vmm_failed(void *arg, const char *why)
 {
-	struct sender *s = arg;
-
 	/* Once released, the guest's own process is expected to go. */
-	sync_send_cancel(s->engine, REASON_VMM_FAILED, why);
+	fail(arg, REASON_VMM_FAILED, why);
 }
 
 /* --- connecting ------------------------------------------------------------- */
@@ -199,6 +223,11 @@ make_engine(struct sender *s, struct stream **streams, size_t n)
 		.running = engine_running, .progress = engine_progress,
 		.ended = engine_ended,
 	};
+	static const struct sync_ask_ops ask_ops = {
+		.now_ns = engine_now, .again = engine_again,
+		.harvest = engine_harvest, .answered = ask_answered,
+		.ended = ask_ended,
+	};
 	const Persona__Transfer__SendSetup *p = setup(s);
 	struct sync_send_config cfg = {
 		.persona = p->persona,
@@ -209,13 +238,16 @@ make_engine(struct sender *s, struct stream **streams, size_t n)
 		    p->bandwidth_limit : 0,
 		.allow_throttle = !p->has_allow_throttle || p->allow_throttle,
 	};
-	int r = sync_send_new(&s->engine, &cfg, &ops, s);
+	int r = p->question ? sync_ask_new(&s->ask, &cfg, &ask_ops, s) :
+	    sync_send_new(&s->engine, &cfg, &ops, s);
 
 	for (size_t i = 0; i < n; i++) {
-		if (r == 0)
-			r = sync_send_add_stream(s->engine, streams[i]);
-		else
+		if (r < 0)
 			stream_close(streams[i]);
+		else
+			r = p->question ?
+			    sync_ask_add_stream(s->ask, streams[i]) :
+			    sync_send_add_stream(s->engine, streams[i]);
 	}
 	return r;
 }
@@ -399,7 +431,8 @@ take_memory(struct sender *s, const Persona__Transfer__SendMemory *memory,
 	if ((r = vmm_harvest_open(&s->vmm, s->w->base, fd, &ops, s)) < 0 ||
 	    (r = map_dirty(s, ipc_take_fd(in, n + 1))) < 0)
 		return r;
-	return sync_send_start(s->engine, s->space, s->dirty);
+	return s->ask != NULL ? sync_ask_start(s->ask, s->space, s->dirty) :
+	    sync_send_start(s->engine, s->space, s->dirty);
 }
 
 static void
@@ -408,7 +441,7 @@ on_memory(struct sender *s, const Persona__Transfer__SendMemory *memory,
 {
 	int r;
 
-	if (s->engine == NULL || s->space != NULL)
+	if ((s->engine == NULL && s->ask == NULL) || s->space != NULL)
 		return;
 	if ((r = take_memory(s, memory, in)) < 0) {
 		log_warn_r(r, "cannot use the guest's memory and disks");
@@ -490,6 +523,7 @@ send_close(void *role)
 
 	ssh_connect_abort(s->conn);
 	sync_send_free(s->engine);
+	sync_ask_free(s->ask);
 	vmm_harvest_close(s->vmm);
 	space_free(s->space);
 	if (s->dirty != NULL)
@@ -510,6 +544,8 @@ send_step(void *role)
 
 	if (s->engine != NULL)
 		sync_send_step(s->engine);
+	if (s->ask != NULL)
+		sync_ask_step(s->ask);
 }
 
 static void
@@ -519,6 +555,8 @@ send_tick(void *role)
 
 	if (s->engine != NULL)
 		sync_send_tick(s->engine);
+	if (s->ask != NULL)
+		sync_ask_tick(s->ask);
 }
 
 const struct worker_role role_send = {

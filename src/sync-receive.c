@@ -37,6 +37,8 @@ struct sync_receive {
 	uint8_t			*machine;	/* saved state as it comes */
 	size_t			machine_len, machine_size;
 	uint64_t		running_ns;	/* when we said Running */
+	bool			asked, answered;	/* a question, no offer */
+	uint64_t		probe_bytes;	/* of noise so far */
 	/* figures */
 	uint32_t		round;
 	uint64_t		pages_all, round_pages, round_done;
@@ -80,6 +82,17 @@ take_hello(struct sync_receive *s, const Persona__Sync__Hello *hello)
 	return sync_say_hello(s->role.bundle);
 }
 
+/* Nothing is made ready for it: only an answer, and perhaps noise, can follow. */
+static void
+take_question(struct sync_receive *s, const Persona__Transfer__Persona *p)
+{
+	s->asked = true;
+	if (s->ops->asked == NULL)
+		give_up(s, REASON_PROTOCOL, NULL);
+	else
+		s->ops->asked(s->arg, bundle_attempt(s->role.bundle), p);
+}
+
 static int
 take_offer(struct sync_receive *s, const Persona__Sync__Offer *offer)
 {
@@ -95,6 +108,10 @@ take_offer(struct sync_receive *s, const Persona__Sync__Offer *offer)
 	}
 	snprintf(s->role.name, sizeof(s->role.name), "%s", p->name);
 	s->tenure = p->tenure + 1;
+	if (offer->question) {
+		take_question(s, p);
+		return 0;
+	}
 	s->ops->offered(s->arg, bundle_attempt(s->role.bundle), p);
 	return 0;
 }
@@ -172,6 +189,10 @@ take_cancel(struct sync_receive *s, const Persona__Sync__Cancel *cancel)
 {
 	if (s->role.state >= SYNC_RELEASED)
 		return -EPROTO;
+	if (s->asked && cancel->reason == REASON_OK) {
+		sync_role_finish(&s->role, REASON_OK, "asked");
+		return 0;
+	}
 	sync_role_told(&s->role, cancel->reason, cancel->message);
 	return 0;
 }
@@ -231,6 +252,13 @@ take_pages(struct sync_receive *s, const uint8_t *payload, size_t len)
 }
 
 static int
+take_probe(struct sync_receive *s, size_t len)
+{
+	s->probe_bytes += len;
+	return s->answered && s->probe_bytes <= PROBE_MAX_BYTES ? 0 : -EPROTO;
+}
+
+static int
 take_frame(struct sync_receive *s, const struct frame *f,
     const uint8_t *payload)
 {
@@ -243,6 +271,8 @@ take_frame(struct sync_receive *s, const struct frame *f,
 		return take_pages(s, payload, f->length);
 	case FRAME_STATE:
 		return take_machine(s, payload, f->length);
+	case FRAME_PROBE:
+		return take_probe(s, f->length);
 	default:
 		return -EPROTO;
 	}
@@ -319,7 +349,7 @@ sync_receive_accept(struct sync_receive *s, struct space *space)
 	Persona__Sync__Accept accept = PERSONA__SYNC__ACCEPT__INIT;
 	int r;
 
-	if (s->role.state != SYNC_OFFER || s->role.ending ||
+	if (s->role.state != SYNC_OFFER || s->role.ending || s->asked ||
 	    s->space != NULL || s->plan.n_regions == 0)
 		return;
 	if (!space_plan_equal(space_regions(space), &s->plan)) {
@@ -354,6 +384,20 @@ sync_receive_refuse(struct sync_receive *s, uint32_t reason, const char *text)
 	m.refuse = &refuse;
 	(void)sync_say(s->role.bundle, &m);
 	sync_role_finish(&s->role, reason, text);
+}
+
+void
+sync_receive_answer(struct sync_receive *s,
+    const Persona__Transfer__Answer *answer)
+{
+	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
+
+	if (!s->asked || s->answered || s->role.ending)
+		return;
+	s->answered = true;
+	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ANSWER;
+	m.answer = (Persona__Transfer__Answer *)(uintptr_t)answer;
+	(void)sync_say(s->role.bundle, &m);
 }
 
 void

@@ -29,6 +29,12 @@ struct sync_receive_ops {
 	 */
 	void		(*offered)(void *arg, uint64_t attempt,
 			    const Persona__Transfer__Persona *persona);
+	/*
+	 * The same as a question, answered by sync_receive_answer(). May be NULL:
+	 * then questions are refused.
+	 */
+	void		(*asked)(void *arg, uint64_t attempt,
+			    const Persona__Transfer__Persona *persona);
 	/* Memory and this state are what the source had. Answered by
 	 * sync_receive_prepared() once the owner has it durably, or a cancel. */
 	void		(*verified)(void *arg, const void *state, size_t len);
@@ -55,6 +61,9 @@ int	sync_receive_add_stream(struct sync_receive *s, struct stream *stream);
 void	sync_receive_accept(struct sync_receive *s, struct space *space);
 void	sync_receive_refuse(struct sync_receive *s, uint32_t reason,
 	    const char *text);
+/* What would be said to an offer; noise may follow, to measure the link. */
+void	sync_receive_answer(struct sync_receive *s,
+	    const Persona__Transfer__Answer *answer);
 void	sync_receive_prepared(struct sync_receive *s, uint64_t tenure);
 void	sync_receive_running(struct sync_receive *s, uint64_t tenure,
 	    uint64_t blackout_ns);

@@ -63,11 +63,24 @@ record(const char *text, uint64_t tenure)
 	"issuer Example\nserial " serial "\nmove " move "\nexport yes\n"	\
 	"standby yes\nencrypt " encrypt "\nexpires " expires "\n"
 
+/* The first objection to `rec` as it is, and all of them in `why`. */
+static uint32_t
+judged(void)
+{
+	struct arrival_room room = { .memory_free = UINT64_MAX / 2,
+	    .disk_free = UINT64_MAX };
+	struct objections o = { 0 };
+
+	arrival_check(&d, &rec, &room, &o);
+	objections_join(&o, why, sizeof(why));
+	return o.n > 0 ? o.list[0].reason : REASON_OK;
+}
+
 static uint32_t
 offered(const char *text)
 {
 	record(text, 2);
-	return arrival_check(&d, &rec, 0, why);
+	return judged();
 }
 
 static void
@@ -96,7 +109,34 @@ a_changed_policy_forbids_all(void)
 	TAILQ_INIT(&d.personas);
 	record(RULES("1", "anyone", "no", "never"), 2);
 	rec.spec.bytes[rec.spec.len / 2] ^= 1;
-	CU_ASSERT_EQUAL(arrival_check(&d, &rec, 0, why), REASON_POLICY);
+	CU_ASSERT_EQUAL(judged(), REASON_POLICY);
+}
+
+/* A person learns at once of everything that is in the way. */
+static void
+every_objection_is_named(void)
+{
+	struct arrival_room room = { .memory_needed = (uint64_t)512 << 20,
+	    .memory_free = (uint64_t)100 << 20,
+	    .disk_needed = (uint64_t)2 << 30, .disk_free = (uint64_t)1 << 30 };
+	struct objections o = { 0 };
+
+	TAILQ_INIT(&d.personas);
+	record(RULES("1", "nobody", "no", "never"), 2);
+	arrival_check(&d, &rec, &room, &o);
+	CU_ASSERT_EQUAL(o.n, 3);
+	CU_ASSERT_EQUAL(o.list[0].reason, REASON_POLICY);
+	CU_ASSERT_EQUAL(o.list[1].reason, REASON_NO_MEMORY);
+	CU_ASSERT_EQUAL(o.list[2].reason, REASON_DISK_FULL);
+	objections_join(&o, why, sizeof(why));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "512 MiB of memory"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "; the files"));
+	/* However many and long they are, there is a bound. */
+	for (unsigned int i = 0; i < 2 * OBJECTIONS_MAX; i++)
+		objections_add(&o, REASON_BUSY, "%0500d", 1);
+	CU_ASSERT_EQUAL(o.n, OBJECTIONS_MAX);
+	objections_join(&o, why, sizeof(why));
+	CU_ASSERT_EQUAL(strlen(why), sizeof(why) - 1);
 }
 
 /* What was here with a policy must still have it. */
@@ -128,6 +168,7 @@ main(void)
 		{ "a changed policy forbids all", a_changed_policy_forbids_all },
 		{ "a policy is not lost on the way",
 		    a_policy_is_not_lost_on_the_way },
+		{ "every objection is named", every_objection_is_named },
 	};
 
 	return unit_main("arrival-policy", tests,

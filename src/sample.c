@@ -15,9 +15,12 @@
 #include "pageset.h"
 #include "space.h"
 
-/* Neighbours are packed together, so what is looked at comes in runs. */
-#define RUN_PAGES	16u
-#define RUNS		32u
+/*
+ * Neighbours are packed together, so what is looked at comes in runs; and there are
+ * many of them, because pages that are copies of others show only among many.
+ */
+#define RUN_PAGES	32u
+#define RUNS		96u
 /* Changed pages that are encoded after each window, to see what deltas take. */
 #define CHANGED_PAGES	128u
 #define SHADOW_BYTES	((uint64_t)8 << 20)

@@ -229,17 +229,14 @@ find_rate(struct sync_ask *s)
 	const struct probe *p = &s->probe;
 	uint64_t bytes = acked_bytes(s) - p->from_bytes;
 	uint64_t from = p->from_ns > 0 ? p->from_ns : p->begun_ns;
+	uint64_t best = bundle_rate(s->role.bundle);
 
 	s->in.rate_ns = p->over_ns - from;
 	s->in.rate = s->in.rate_ns >= MS ?
 	    bytes * 1000 / (s->in.rate_ns / MS) : 0;
-	/* Too short to say: what the bundle has seen is better. */
-	if (s->in.rate == 0 || s->in.rate_ns < 20 * MS) {
-		uint64_t rate = bundle_rate(s->role.bundle);
-
-		if (rate > s->in.rate)
-			s->in.rate = rate;
-	}
+	/* A moment in which nobody had time to send is not the link's. */
+	if (best > s->in.rate)
+		s->in.rate = best;
 	s->in.rtt_ns = bundle_rtt_ns(s->role.bundle);
 }
 

@@ -19,6 +19,7 @@
 #include "pagedecode.h"
 #include "pageencode.h"
 #include "random.h"
+#include "sync-ask.h"
 #include "sync-receive.h"
 #include "sync-send.h"
 
@@ -126,6 +127,7 @@ fuzz_payloads(int cases)
 struct world {
 	uint64_t	now_ns;
 	bool		ended;
+	struct sync_receive *receive;
 };
 
 static uint64_t
@@ -146,6 +148,18 @@ w_offered(void *arg, uint64_t attempt, const Persona__Transfer__Persona *p)
 	(void)arg;
 	(void)attempt;
 	(void)p;
+}
+
+/* Answered at once, as if this handset had room. */
+static void
+w_asked(void *arg, uint64_t attempt, const Persona__Transfer__Persona *p)
+{
+	Persona__Transfer__Answer answer = PERSONA__TRANSFER__ANSWER__INIT;
+	struct world *w = arg;
+
+	(void)attempt;
+	(void)p;
+	sync_receive_answer(w->receive, &answer);
 }
 
 static void
@@ -223,6 +237,7 @@ make_talk(uint8_t *out)
 	persona.vcpus = 1;
 	persona.cpu_baseline = (char *)(uintptr_t)"x86-64-v2";
 	offer.persona = &persona;
+	offer.has_question = offer.question = next_random() % 2;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_OFFER;
 	m.offer = &offer;
 	n = pack(buf, &m);
@@ -237,7 +252,7 @@ make_talk(uint8_t *out)
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RELEASE;
 	m.release = &release;
 	n = pack(buf, &m);
-	len += put_frame(out + len, (uint8_t)(1 + next_random() % 4),
+	len += put_frame(out + len, (uint8_t)(1 + next_random() % FRAME_KIND_MAX),
 	    next_random() % 5, buf, n);
 	return len;
 }
@@ -247,6 +262,7 @@ one_talk(const uint8_t *data, size_t len)
 {
 	static const struct sync_receive_ops ops = {
 		.now_ns = w_now, .again = w_again, .offered = w_offered,
+		.asked = w_asked,
 		.verified = w_verified, .released = w_released,
 		.progress = w_progress, .ended = w_ended,
 	};
@@ -260,6 +276,7 @@ one_talk(const uint8_t *data, size_t len)
 	    sync_receive_new(&r, &ops, &w) < 0 ||
 	    sync_receive_add_stream(r, ends[0]) < 0)
 		exit(EXIT_FAILURE);
+	w.receive = r;
 	(void)stream_write(ends[1], data, len);
 	for (int i = 0; i < 3; i++) {
 		(void)stream_mem_step(link);
@@ -281,6 +298,51 @@ fuzz_talks(int cases)
 		if (next_random() % 3 == 0)
 			damage(talk, len);
 		one_talk(talk, len);
+	}
+}
+
+/* --- answers of a peer, as they are shown to a person ------------------------- */
+
+static void
+one_answer(const uint8_t *data, size_t len)
+{
+	Persona__Transfer__Answer *a;
+
+	a = persona__transfer__answer__unpack(NULL, len, data);
+	if (a == NULL)
+		return;
+	if (sync_ask_check_answer(a) == 0) {
+		if (a->n_objections > OBJECTIONS_MAX)
+			abort();
+		for (size_t i = 0; i < a->n_objections; i++)
+			if (strlen(a->objections[i]->message) > REASON_TEXT_MAX)
+				abort();
+	}
+	persona__transfer__answer__free_unpacked(a, NULL);
+}
+
+static void
+fuzz_answers(int cases)
+{
+	Persona__Transfer__Objection o = PERSONA__TRANSFER__OBJECTION__INIT;
+	Persona__Transfer__Objection *list[OBJECTIONS_MAX + 4];
+	Persona__Transfer__Answer a = PERSONA__TRANSFER__ANSWER__INIT;
+	static uint8_t packed[8192];
+	size_t len;
+
+	o.reason = 8;
+	o.message = (char *)(uintptr_t)"no room";
+	for (size_t i = 0; i < OBJECTIONS_MAX + 4; i++)
+		list[i] = &o;
+	a.objections = list;
+	a.cpu_highest = (char *)(uintptr_t)"x86-64-v3";
+	a.has_battery_percent = true;
+	for (; cases > 0; cases--) {
+		a.n_objections = next_random() % (OBJECTIONS_MAX + 4);
+		a.battery_percent = (uint32_t)next_random();
+		len = persona__transfer__answer__pack(&a, packed);
+		damage(packed, len);
+		one_answer(packed, len);
 	}
 }
 
@@ -306,6 +368,7 @@ one_file(const char *path)
 	digest_tree_free(tree);
 	space_free(copy);
 	one_talk(data, len);
+	one_answer(data, len);
 	return EXIT_SUCCESS;
 }
 
@@ -317,6 +380,7 @@ main(int argc, char **argv)
 		return one_file(argv[1]);
 	fuzz_payloads(CASES);
 	fuzz_talks(CASES);
+	fuzz_answers(CASES);
 	puts("fuzz-sync: nothing broke");
 	return EXIT_SUCCESS;
 }

@@ -18,7 +18,7 @@ _personactl_options()
 	checkpoints) echo --delete ;;
 	console) echo --virtio ;;
 	delete | restore) echo --yes ;;
-	export) echo --passphrase-file --to --label --plain ;;
+	export) echo --passphrase-file --to --checkpoint --label --plain ;;
 	import) echo --name --passphrase-file ;;
 	move) echo --budget --bandwidth --detach --dry-run ;;
 	image) echo --kernel --initrd --disk --cmdline --name --label --arch \
@@ -71,7 +71,8 @@ _personactl()
 		--kernel | --initrd | --append | --memory | --cpus | --cpu | \
 		--disk | --disk-image | --image | --key | --cmdline | --arch | \
 		--policy | --forward | --timeout | --budget | --bandwidth | \
-		--to | --passphrase-file | --delete | --label | --name | \
+		--to | --passphrase-file | --delete | --checkpoint | \
+		--label | --name | \
 		--delay | --count | --take-back | -[kiamcdtbrpln])
 			((i++))
 			;;
@@ -102,7 +103,8 @@ _personactl()
 		return
 		;;
 	--append | --memory | --cpus | --timeout | --budget | --bandwidth | \
-	--forward | --label | --name | --delete | --delay | --count | \
+	--forward | --label | --name | --delete | --checkpoint | \
+	--delay | --count | \
 	--take-back | -[amctbrln])
 		return
 		;;

@@ -18,6 +18,7 @@
 #include "policy-check.h"
 #include "pubkey.h"
 #include "registry.h"
+#include "saved.h"
 
 /* The client's file, and the passphrase when it says that there is one. */
 static int
@@ -65,21 +66,46 @@ take_recipients(struct persona *p, struct control_request *req,
 
 /* The persona's own directory, while it is switched off. A failure is answered. */
 static int
-check_stopped(struct persona *p, struct control_request *req,
-    const Persona__Control__Export *m)
+check_stopped(struct persona *p, struct control_request *req)
 {
 	const Persona__Control__PersonaInfo__State state = persona_state(p);
 
-	if (m->has_checkpoint)
-		control_fail(req, -ENOENT, "%s: it has no checkpoint %u",
-		    p->rec.name, m->checkpoint);
-	else if (state != PERSONA__CONTROL__PERSONA_INFO__STATE__STOPPED &&
+	if (state != PERSONA__CONTROL__PERSONA_INFO__STATE__STOPPED &&
 	    state != PERSONA__CONTROL__PERSONA_INFO__STATE__CRASHED)
-		control_fail(req, -EBUSY, "%s: it is %s; stop it to export it",
-		    p->rec.name, persona_state_word(state));
+		control_fail(req, -EBUSY, "%s: it is %s; stop it to export it, "
+		    "or export a checkpoint of it", p->rec.name,
+		    persona_state_word(state));
 	else
 		return 0;
 	return -EBUSY;
+}
+
+/* A checkpoint is whole by itself, whatever the persona does meanwhile. */
+static void
+export_checkpoint(struct persona *p, struct control_request *req,
+    const Persona__Control__Export *m, struct export_source *s)
+{
+	Persona__Image__Manifest *manifest;
+	int out_fd, passphrase_fd, r;
+	char dir[SAVED_PATH_MAX];
+
+	saved_dir(p->daemon, p->rec.id, m->checkpoint, false, dir);
+	if (m->checkpoint < 1 || (r = saved_manifest(dir, &manifest)) < 0) {
+		control_fail(req, -ENOENT, "%s: it has no checkpoint %u",
+		    p->rec.name, m->checkpoint);
+		return;
+	}
+	if (take_fds(req, m->passphrase, &out_fd, &passphrase_fd) == 0) {
+		s->dir = dir;
+		s->kind = PERSONA__IMAGE__MANIFEST__KIND__CHECKPOINT;
+		s->persona = manifest->persona;
+		s->memory.state_bytes = manifest->state_bytes;
+		s->created_unix_s = manifest->created_unix_s;
+		if (s->label == NULL)
+			s->label = manifest->label;
+		export_start(p, req, s, out_fd, passphrase_fd);
+	}
+	persona__image__manifest__free_unpacked(manifest, NULL);
 }
 
 static void
@@ -129,9 +155,13 @@ control_export(struct persona *p, struct control_request *req,
 	    why) < 0)
 		control_fail(req, -EPERM, "%s: not exported: %s", p->rec.name,
 		    why);
-	else if (check_stopped(p, req, m) == 0 &&
-	    take_recipients(p, req, m, &s) == 0)
-		begin_export(p, req, m, &s);
+	else if ((m->has_checkpoint || check_stopped(p, req) == 0) &&
+	    take_recipients(p, req, m, &s) == 0) {
+		if (m->has_checkpoint)
+			export_checkpoint(p, req, m, &s);
+		else
+			begin_export(p, req, m, &s);
+	}
 }
 
 void

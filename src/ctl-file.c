@@ -19,6 +19,8 @@
 #include "ctl-client.h"
 #include "ctl-json.h"
 #include "ctl-outfile.h"
+#include "ctl-parse.h"
+#include "ctl-saved.h"
 #include "ctl-secret.h"
 #include "ctl-text.h"
 #include "ctl.h"
@@ -241,7 +243,17 @@ struct export_args {
 static int
 take_export_option(struct ctl *ctl, int c, struct export_args *a)
 {
+	const char *why;
+	uint64_t n;
+
 	switch (c) {
+	case 'c':
+		if (parse_number(optarg, 1, UINT32_MAX, &n, &why) < 0)
+			return ctl_usage(ctl, "--checkpoint %s: %s", optarg,
+			    why);
+		a->msg.has_checkpoint = true;
+		a->msg.checkpoint = (uint32_t)n;
+		return CTL_OK;
 	case 'p':
 		a->passphrase_file = optarg;
 		return CTL_OK;
@@ -274,6 +286,7 @@ export_options(struct ctl *ctl, int argc, char **argv, struct export_args *a)
 		CTL_COMMON_OPTIONS,
 		{ "passphrase-file", required_argument, NULL, 'p' },
 		{ "to", required_argument, NULL, 't' },
+		{ "checkpoint", required_argument, NULL, 'c' },
 		{ "label", required_argument, NULL, 'l' },
 		{ "plain", no_argument, NULL, 'P' },
 		{ 0 }
@@ -342,6 +355,28 @@ export_to(struct ctl *ctl, struct export_args *a, struct outfile *o,
 	return status;
 }
 
+/* One that runs is exported as it is at one instant: by a checkpoint in passing. */
+static int
+export_any(struct ctl *ctl, struct export_args *a, struct outfile *o,
+    int passphrase)
+{
+	bool running = false;
+	int status, gone;
+
+	if (!a->msg.has_checkpoint && (status = saved_is_running(ctl,
+	    a->msg.name, &running)) != CTL_OK)
+		return status;
+	if (!running)
+		return export_to(ctl, a, o, passphrase);
+	if ((status = saved_make(ctl, a->msg.name, "in passing, for an export",
+	    &a->msg.checkpoint)) != CTL_OK)
+		return status;
+	a->msg.has_checkpoint = true;
+	status = export_to(ctl, a, o, passphrase);
+	gone = saved_delete(ctl, a->msg.name, a->msg.checkpoint);
+	return status == CTL_OK ? gone : status;
+}
+
 int
 ctl_export(struct ctl *ctl, int argc, char **argv)
 {
@@ -353,7 +388,7 @@ ctl_export(struct ctl *ctl, int argc, char **argv)
 	    (status = export_passphrase(ctl, &a, &passphrase)) != CTL_OK)
 		return status;
 	if ((status = outfile_open(ctl, &o, a.file)) == CTL_OK) {
-		status = export_to(ctl, &a, &o, passphrase);
+		status = export_any(ctl, &a, &o, passphrase);
 		outfile_close(&o);
 	}
 	if (passphrase >= 0)

@@ -4,6 +4,7 @@
  * are asked and shown; Ctrl-C needs no care, as personad gives up what nobody waits
  * for.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 #include "ctl-client.h"
 #include "ctl-json.h"
 #include "ctl-parse.h"
+#include "ctl-saved.h"
 #include "ctl-table.h"
 #include "ctl-text.h"
 
@@ -281,20 +283,18 @@ ctl_restore(struct ctl *ctl, int argc, char **argv)
 	    "from there. It took its place");
 }
 
-static int
-remove_one(struct ctl *ctl, const char *name, uint64_t number)
+int
+saved_delete(struct ctl *ctl, const char *name, uint32_t number)
 {
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__NamedCheckpoint body =
 	    PERSONA__CONTROL__NAMED_CHECKPOINT__INIT;
-	int status;
 
 	body.name = (char *)(uintptr_t)name;
-	body.number = (uint32_t)number;
+	body.number = number;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CHECKPOINT_DELETE;
 	req.checkpoint_delete = &body;
-	status = ctl_call(ctl, &req, NULL);
-	return status == CTL_OK ? ctl_done(ctl) : status;
+	return ctl_call(ctl, &req, NULL);
 }
 
 static void
@@ -413,7 +413,10 @@ ctl_checkpoints(struct ctl *ctl, int argc, char **argv)
 	}
 	if ((status = ctl_persona_argument(ctl, argc, argv, &name)) != CTL_OK)
 		return status;
-	return number > 0 ? remove_one(ctl, name, number) : list(ctl, name);
+	if (number == 0)
+		return list(ctl, name);
+	status = saved_delete(ctl, name, (uint32_t)number);
+	return status == CTL_OK ? ctl_done(ctl) : status;
 }
 
 /* --- quick switch ----------------------------------------------------------------------- */
@@ -479,4 +482,44 @@ ctl_switch(struct ctl *ctl, int argc, char **argv)
 		status = simply(ctl, PERSONA__CONTROL__REQUEST__WHAT_START,
 		    pos[1]);
 	return status == CTL_OK ? ctl_done(ctl) : status;
+}
+
+/* --- for export ------------------------------------------------------------------------- */
+
+int
+saved_is_running(struct ctl *ctl, const char *name, bool *running)
+{
+	int state, status;
+
+	if ((status = state_of(ctl, name, &state)) == CTL_OK)
+		*running =
+		    state == PERSONA__CONTROL__PERSONA_INFO__STATE__RUNNING ||
+		    state == PERSONA__CONTROL__PERSONA_INFO__STATE__PAUSED;
+	return status;
+}
+
+int
+saved_make(struct ctl *ctl, const char *name, const char *label,
+    uint32_t *number)
+{
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	Persona__Control__Checkpoint body =
+	    PERSONA__CONTROL__CHECKPOINT__INIT;
+	Persona__Control__Reply *reply;
+	char verb[128];
+	struct follow w = { .ctl = ctl, .verb = verb,
+	    .tty = isatty(STDERR_FILENO) };
+	int status;
+
+	snprintf(verb, sizeof(verb), "saving %.80s", name);
+	body.name = (char *)(uintptr_t)name;
+	body.label = (char *)(uintptr_t)label;
+	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CHECKPOINT;
+	req.checkpoint = &body;
+	status = run(&w, &req, &reply);
+	if (reply == NULL)
+		return status;
+	*number = reply->save != NULL ? reply->save->number : 0;
+	persona__control__reply__free_unpacked(reply, NULL);
+	return *number > 0 ? CTL_OK : ctl_lost(ctl, -EPROTO);
 }

@@ -96,9 +96,10 @@ static const struct ctl_command commands[] = {
 	    "policy show FILE            check a signed policy and print it\n"
 	    "policy set PERSONA FILE     give a persona a newer one",
 	    ctl_policy },
-	{ "export", "PERSONA FILE|-", "write a persona that is off to one file",
+	{ "export", "PERSONA FILE|-", "write a persona to one file",
 	    "  -p, --passphrase-file FILE  holds the file's passphrase\n"
 	    "  -t, --to PEER         this paired handset may open it; repeats\n"
+	    "  -c, --checkpoint NUMBER     this checkpoint, not what it is now\n"
 	    "  -l, --label TEXT      a word about it, kept in the file\n"
 	    "      --plain           anybody may read it\n",
 	    "Without --passphrase-file, --to or --plain it asks for a passphrase on\n"

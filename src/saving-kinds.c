@@ -113,6 +113,8 @@ publish(struct saving *s, unsigned int n, Persona__Image__Manifest__Kind kind,
 static int
 checkpoint_finish(struct saving *s, const uint8_t *root)
 {
+	/* Its disks hold every block themselves. */
+	spec_drop_templates(s->spec);
 	return publish(s, s->number,
 	    PERSONA__IMAGE__MANIFEST__KIND__CHECKPOINT, root);
 }
@@ -245,16 +247,21 @@ restore_finish(struct saving *s, const uint8_t *root)
 	const char *id = s->persona->rec.id;
 	struct daemon *d = s->persona->daemon;
 	char dir[IMAGE_FILES_PATH_MAX], suspended[IMAGE_FILES_PATH_MAX + 16];
+	struct packed_spec packed;
+	const char *why;
 	int r;
 
 	if (memcmp(root, s->manifest->root.data, 32) != 0)
 		return -EBADMSG;
 	image_incoming_place(d, id, s->attempt, dir);
 	snprintf(suspended, sizeof(suspended), "%s/suspended", dir);
+	spec_drop_templates(s->spec);
 	if ((r = saved_fill(suspended, s->manifest, s->state_fd)) < 0 ||
+	    (r = spec_pack(s->spec, &packed, &why)) < 0 ||
 	    (r = registry_image_pending(d->registry, id, s->attempt)) < 0)
 		return r;
 	/* On record: from here every start of personad would finish it. */
+	(void)registry_persona_set_spec(d->registry, id, &packed);
 	r = image_incoming_publish(d, id, s->attempt);
 	if (r == 0)
 		r = registry_image_settled(d->registry, id);

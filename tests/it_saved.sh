@@ -95,6 +95,22 @@ guest_well a work
 ctl a checkpoints work | grep -q "before all" || fail "the checkpoint is used up"
 ok "back at the first checkpoint, at beat $now"
 
+# A running persona as a file; what is imported goes on from that instant.
+file=$(handset_dir a)/work.persona
+need "export of a running persona" ctl a export work "$file" --plain
+ctl a checkpoints work | grep -q "in passing" && fail "the passing checkpoint is left"
+guest_well a work
+need "import" ctl a import "$file" --name twin
+[ "$(state a twin)" = suspended ] || fail "imported, it is $(state a twin)"
+need "start of what was imported" ctl a start twin
+last_n=0
+guest_well a twin
+need "kill" ctl a kill twin
+rm -f "$file"
+need "export of a checkpoint" ctl a export work "$file" --checkpoint 1 --plain
+[ -s "$file" ] || fail "the file of the checkpoint is empty"
+ok "a running persona and a checkpoint exported, the former imported and running"
+
 # A byte of the checkpoint is not what it was.
 need "stop" ctl a stop work
 memory=$(image)/checkpoints/1/memory

@@ -8,7 +8,7 @@ Knows nothing of handsets and moves.
 
 DIRECTORY/acks has a line "N" for each transaction acknowledged, written before the
 answer; DIRECTORY/web a line for each request: when, the client's port, from which
-number on. GET /ticks?from=N sends a line "tick K TIME" every 200 ms from K = N on,
+number on. GET /ticks?from=N sends a line "tick K TIME" each second from K = N on,
 until the client goes; GET /time says this side's clock.
 """
 import http.server
@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.parse
 
-TICK_S = 0.2
+TICK_S = 1
 
 
 class Acks(socketserver.StreamRequestHandler):

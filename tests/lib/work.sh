@@ -10,8 +10,8 @@
 #   work_asked WORD...         `work WORD...` typed at the console that is open; its
 #                              words in WORK_SAID; false unless it ended with 0
 #   work_clock SIDE            its clock is this side's
-#   work_going SIDE            every program lives, none saw anything wrong, each is
-#                              further on than when last looked at
+#   work_going SIDE            every program lives, none saw anything wrong, each gets
+#                              further while it is looked at
 
 WORK_SAID=
 WORK_OUTSIDE_DIR=
@@ -26,7 +26,7 @@ work_parts() {
 	echo "program $LAB_BUILD/tests/lab/witness /work/witness"
 	echo "program $(command -v e2fsck) /bin/e2fsck"
 	for f in udhcpc wget sha256sum dd sync mv sed dirname umount mkdir kill \
-	    setsid ip ifconfig route tail rm; do
+	    mkfifo setsid ip ifconfig route tail rm; do
 		echo "link busybox /bin/$f"
 	done
 	for module in virtio_pci virtio_blk ext4 crc32c_generic virtio_net af_packet; do
@@ -70,32 +70,37 @@ _work_zero() {
 	[ "$(_work_value "$1" "$2")" = 0 ] || linux_fail "$3: $WORK_SAID"
 }
 
-# All have got further since their numbers were noted in WORK_BEFORE; else WORK_STILL
-# says who has not.
-_work_further() {
-	local what now
-	WORK_STILL=
+_work_numbers() {
 	work_asked said || linux_fail "a program of the persona died: $WORK_SAID"
 	WORK_SAID=$(echo "$WORK_SAID" |
 		grep -E '^(ledger|rewrite|follow|rounds|alive)')
+}
+
+# All have got further than WORK_BEFORE, or WORK_STILL says who has not.
+_work_further() {
+	local what now
+	WORK_STILL=
+	_work_numbers
 	for what in "ledger n" "rewrite rounds" "follow next"; do
 		now=$(_work_value $what)
-		[ "${now:-0}" -gt "${WORK_BEFORE[$what]:-0}" ] ||
+		[ "${now:-0}" -gt "${WORK_BEFORE[$what]}" ] ||
 			WORK_STILL="$WORK_STILL $what"
 	done
 	[ -z "$WORK_STILL" ]
 }
 
+# The numbers count from now: before the move is not after it.
 work_going() {
 	local what
+	_work_numbers
+	for what in "ledger n" "rewrite rounds" "follow next"; do
+		WORK_BEFORE[$what]=$(_work_value $what)
+	done
 	await 30 _work_further || linux_fail "stands still on $1:$WORK_STILL: $WORK_SAID"
 	_work_zero rewrite bad "the file was not what was written, on $1"
 	_work_zero follow holes "the page had holes on $1"
 	_work_zero rounds bad "memory was damaged on $1"
 	_work_zero rounds backward "a clock went backwards on $1"
-	for what in "ledger n" "rewrite rounds" "follow next"; do
-		WORK_BEFORE[$what]=$(_work_value $what)
-	done
 	echo "$WORK_SAID"
 }
 

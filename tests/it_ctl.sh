@@ -157,7 +157,7 @@ ln -s kernel "$dir/link"
 asked "create web ram=268435456 vcpus=2 cpu=- kernel=$dir/kernel initrd=-"
 asked "cmdline=a b start=1"
 ctl 2 create web
-says err "--kernel is missing"
+says err "--kernel or --image is missing"
 ctl 1 create web -k "$dir/nothing"
 ctl 2 create web -k "$dir/kernel" -m 1G2
 ctl 2 create web -k "$dir/kernel" -c 9

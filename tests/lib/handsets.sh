@@ -181,7 +181,7 @@ _handsets_if_up() {
 
 # await SECONDS CMD...: until CMD succeeds
 _handsets_await() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${PERSONA_SLOW:-1}))
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || return 1

@@ -29,7 +29,6 @@
 #define STOP_TIMEOUT_MS		5000
 #define STOP_TIMEOUT_MAX_MS	600000
 #define CONSOLE_TIMEOUT_MS	3000
-#define LIST_CHUNK		16	/* personas in one reply (IPC_MAX_MSG) */
 
 /* --- list, show --------------------------------------------------------------------- */
 
@@ -59,7 +58,7 @@ persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 		info->last_end = p->rec.last_end;
 	if (p->rec.holding != HOLDING_OWNER)
 		info->moved_to = p->rec.peer_name;
-	info->net = control_net_info(p);	/* send_chunk frees it */
+	info->net = control_net_info(p);
 }
 
 static void
@@ -108,14 +107,20 @@ control_info(struct persona *p, Persona__Control__PersonaInfo *info,
 	spec_info(p, disks, info);
 }
 
+void
+control_info_free(Persona__Control__PersonaInfo *info)
+{
+	control_net_info_free(info->net);
+}
+
 static void
 send_chunk(struct control_request *req, struct persona **from, size_t n,
     bool done)
 {
-	Persona__Control__PersonaInfo info[LIST_CHUNK], *list[LIST_CHUNK];
+	Persona__Control__PersonaInfo info[CONTROL_CHUNK], *list[CONTROL_CHUNK];
 	Persona__Control__Reply reply = PERSONA__CONTROL__REPLY__INIT;
-	struct policy_info *policies[LIST_CHUNK];
-	struct control_disks disks[LIST_CHUNK];
+	struct policy_info *policies[CONTROL_CHUNK];
+	struct control_disks disks[CONTROL_CHUNK];
 
 	for (size_t i = 0; i < n; i++) {
 		control_info(from[i], &info[i], &disks[i]);
@@ -128,7 +133,7 @@ send_chunk(struct control_request *req, struct persona **from, size_t n,
 	control_reply(req, &reply, NULL, 0);
 	for (size_t i = 0; i < n; i++) {
 		free(policies[i]);
-		control_net_info_free(info[i].net);
+		control_info_free(&info[i]);
 	}
 }
 
@@ -141,20 +146,27 @@ by_name(const void *a, const void *b)
 }
 
 void
-control_list(struct daemon *d, struct control_request *req,
-    const Persona__Control__Request *what)
+control_in_chunks(struct daemon *d, struct control_request *req,
+    control_chunk_fn *send)
 {
 	struct persona *all[2 * PERSONAS_MAX], *p;
 	size_t n = 0, at = 0;
 
-	(void)what;
 	TAILQ_FOREACH(p, &d->personas, entry)
 		if (n < sizeof(all) / sizeof(all[0]))
 			all[n++] = p;
 	qsort(all, n, sizeof(all[0]), by_name);
-	for (; n - at > LIST_CHUNK; at += LIST_CHUNK)
-		send_chunk(req, all + at, LIST_CHUNK, false);
-	send_chunk(req, all + at, n - at, true);
+	for (; n - at > CONTROL_CHUNK; at += CONTROL_CHUNK)
+		send(req, all + at, CONTROL_CHUNK, false);
+	send(req, all + at, n - at, true);
+}
+
+void
+control_list(struct daemon *d, struct control_request *req,
+    const Persona__Control__Request *what)
+{
+	(void)what;
+	control_in_chunks(d, req, send_chunk);
 }
 
 void

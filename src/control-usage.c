@@ -14,7 +14,6 @@
 #include "log.h"
 #include "persona.h"
 
-#define TOP_CHUNK		16	/* personas in one reply (IPC_MAX_MSG) */
 #define BALLOON_TIMEOUT_MS	3000
 /* Less than this and persona-vmm itself may not fit. */
 #define LIMIT_MIN_BYTES		(8ULL << 20)
@@ -46,9 +45,9 @@ static void
 send_chunk(struct control_request *req, struct persona **from, size_t n,
     bool done)
 {
-	Persona__Control__PersonaInfo info[TOP_CHUNK], *list[TOP_CHUNK];
-	Persona__Control__Usage usage[TOP_CHUNK];
-	struct control_disks disks[TOP_CHUNK];
+	Persona__Control__PersonaInfo info[CONTROL_CHUNK], *list[CONTROL_CHUNK];
+	Persona__Control__Usage usage[CONTROL_CHUNK];
+	struct control_disks disks[CONTROL_CHUNK];
 	Persona__Control__Reply reply = PERSONA__CONTROL__REPLY__INIT;
 
 	for (size_t i = 0; i < n; i++) {
@@ -59,31 +58,16 @@ send_chunk(struct control_request *req, struct persona **from, size_t n,
 	reply.personas = list;
 	reply.done = done;
 	control_reply(req, &reply, NULL, 0);
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct persona *const *pa = a, *const *pb = b;
-
-	return strcmp((*pa)->rec.name, (*pb)->rec.name);
+	for (size_t i = 0; i < n; i++)
+		control_info_free(&info[i]);
 }
 
 void
 control_top(struct daemon *d, struct control_request *req,
     const Persona__Control__Request *what)
 {
-	struct persona *all[2 * PERSONAS_MAX], *p;
-	size_t n = 0, at = 0;
-
 	(void)what;
-	TAILQ_FOREACH(p, &d->personas, entry)
-		if (n < sizeof(all) / sizeof(all[0]))
-			all[n++] = p;
-	qsort(all, n, sizeof(all[0]), by_name);
-	for (; n - at > TOP_CHUNK; at += TOP_CHUNK)
-		send_chunk(req, all + at, TOP_CHUNK, false);
-	send_chunk(req, all + at, n - at, true);
+	control_in_chunks(d, req, send_chunk);
 }
 
 /* --- limit -------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -90,9 +91,21 @@ struct control_disks {
 	Persona__Control__DiskInfo	info[DISKS_MAX], *list[DISKS_MAX];
 };
 
-/* How a persona looks from outside; what it points to is in `p` and `disks`. */
+/*
+ * How a persona looks from outside; what it points to is in `p` and `disks`, the
+ * rest is freed by control_info_free().
+ */
 void	control_info(struct persona *p, Persona__Control__PersonaInfo *info,
 	    struct control_disks *disks);
+void	control_info_free(Persona__Control__PersonaInfo *info);
+
+#define CONTROL_CHUNK	16u	/* personas in one reply (IPC_MAX_MSG) */
+typedef void control_chunk_fn(struct control_request *req,
+	    struct persona **from, size_t n, bool done);
+
+/* All personas by name, CONTROL_CHUNK at most at a time. */
+void	control_in_chunks(struct daemon *d, struct control_request *req,
+	    control_chunk_fn *send);
 
 /* control-usage.c */
 control_fn		control_top;

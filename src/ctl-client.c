@@ -202,20 +202,55 @@ ctl_refused(const struct ctl *ctl, const Persona__Control__Reply *reply)
 	    reply->message != NULL ? reply->message : strerror(-reply->error));
 }
 
+/*
+ * A long list comes in several replies: the personas of `earlier` go before those
+ * of `reply`. Frees `earlier`, NULL included. 0 or -ENOMEM.
+ */
+static int
+put_before(Persona__Control__Reply *earlier, Persona__Control__Reply *reply)
+{
+	Persona__Control__PersonaInfo **all;
+	size_t n;
+
+	if (earlier == NULL)
+		return 0;
+	n = earlier->n_personas + reply->n_personas;
+	all = reallocarray(earlier->personas, n + 1, sizeof(*all));
+	if (all != NULL) {
+		if (reply->n_personas > 0)
+			memcpy(all + earlier->n_personas, reply->personas,
+			    reply->n_personas * sizeof(*all));
+		free(reply->personas);
+		reply->personas = all;
+		reply->n_personas = n;
+		earlier->personas = NULL;
+		earlier->n_personas = 0;
+	}
+	persona__control__reply__free_unpacked(earlier, NULL);
+	return all != NULL ? 0 : -ENOMEM;
+}
+
 int
 ctl_call(struct ctl *ctl, const Persona__Control__Request *req,
     Persona__Control__Reply **out)
 {
-	Persona__Control__Reply *reply = NULL;
+	Persona__Control__Reply *reply = NULL, *earlier = NULL;
 	struct ctl_client *c = NULL;
-	int r, status;
+	int lost = 0, r, status;
 
 	if ((status = ctl_ask(ctl, req, &c)) != CTL_OK)
 		return status;
-	while ((r = ctl_next_reply(c, true, &reply, NULL)) > 0 && !reply->done)
-		persona__control__reply__free_unpacked(reply, NULL);
-	if (r <= 0)
+	while ((r = ctl_next_reply(c, true, &reply, NULL)) > 0) {
+		if ((lost = put_before(earlier, reply)) < 0 || reply->done)
+			break;
+		earlier = reply;
+		reply = NULL;
+	}
+	if (r <= 0) {
+		persona__control__reply__free_unpacked(earlier, NULL);
 		status = ctl_lost(ctl, r);
+	} else if (lost < 0)
+		status = ctl_fail(ctl, "out of memory");
 	else if (reply->error != 0)
 		status = ctl_refused(ctl, reply);
 	else if (out != NULL) {

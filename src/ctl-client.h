@@ -47,7 +47,8 @@ int	ctl_next_reply(struct ctl_client *c, bool wait,
 void	ctl_client_close(struct ctl_client *c);
 
 /*
- * Ask, and wait for the reply that is `done`. An error in it is reported.
+ * Ask, and wait for the reply that is `done`; it then has the personas of those
+ * before it, too. An error in it is reported.
  * CTL_OK: *reply (when not NULL) is filled and the caller's to free.
  */
 int	ctl_call(struct ctl *ctl, const Persona__Control__Request *req,

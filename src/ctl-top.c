@@ -26,81 +26,31 @@
 /* Home, and what was below is gone: so much of VT100 is everywhere. */
 #define CLEAR		"\033[H\033[J"
 
-/* One look: the replies of one request, and the time they were asked for. */
-struct look {
-	Persona__Control__Reply	**replies;
-	size_t			n;
-};
-
-static void
-look_free(struct look *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		persona__control__reply__free_unpacked(l->replies[i], NULL);
-	free(l->replies);
-	*l = (struct look){ NULL, 0 };
-}
-
-static int
-keep(struct look *l, Persona__Control__Reply *reply)
-{
-	Persona__Control__Reply **more = reallocarray(l->replies, l->n + 1,
-	    sizeof(*more));
-
-	if (more == NULL) {
-		persona__control__reply__free_unpacked(reply, NULL);
-		return -ENOMEM;
-	}
-	l->replies = more;
-	l->replies[l->n++] = reply;
-	return 0;
-}
-
 /* Ask once. CTL_OK, or another ctl_exit that has been reported. */
 static int
-look(struct ctl *ctl, struct look *l)
+look(struct ctl *ctl, Persona__Control__Reply **reply)
 {
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Top top = PERSONA__CONTROL__TOP__INIT;
-	struct ctl_client *c = NULL;
-	Persona__Control__Reply *reply;
-	bool done = false;
-	int status, r = 0;
 
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_TOP;
 	req.top = &top;
-	if ((status = ctl_ask(ctl, &req, &c)) != CTL_OK)
-		return status;
-	while (!done && (r = ctl_next_reply(c, true, &reply, NULL)) > 0) {
-		done = reply->done;
-		if (reply->error < 0) {
-			status = ctl_refused(ctl, reply);
-			persona__control__reply__free_unpacked(reply, NULL);
-			done = true;
-		} else if (keep(l, reply) < 0) {
-			status = ctl_fail(ctl, "out of memory");
-			break;
-		}
-	}
-	if (r <= 0)
-		status = ctl_lost(ctl, r);
-	ctl_client_close(c);
-	return status;
+	return ctl_call(ctl, &req, reply);
 }
 
 static const Persona__Control__Usage *
-usage_of(const struct look *l, const char *id)
+usage_of(const Persona__Control__Reply *l, const char *id)
 {
-	for (size_t i = 0; i < l->n; i++)
-		for (size_t k = 0; k < l->replies[i]->n_personas; k++)
-			if (strcmp(l->replies[i]->personas[k]->id, id) == 0)
-				return l->replies[i]->personas[k]->usage;
+	for (size_t i = 0; i < l->n_personas; i++)
+		if (strcmp(l->personas[i]->id, id) == 0)
+			return l->personas[i]->usage;
 	return NULL;
 }
 
 /* Tenths of a percent of one processor between two looks; -1: not known. */
 static int
-cpu_permille(const struct look *before, const Persona__Control__PersonaInfo *p)
+cpu_permille(const Persona__Control__Reply *before,
+    const Persona__Control__PersonaInfo *p)
 {
 	const Persona__Control__Usage *was = usage_of(before, p->id);
 	const Persona__Control__Usage *is = p->usage;
@@ -126,7 +76,7 @@ disk_bytes(const Persona__Control__PersonaInfo *p)
 /* --- showing -------------------------------------------------------------------- */
 
 static void
-row_json(struct json *j, const struct look *before,
+row_json(struct json *j, const Persona__Control__Reply *before,
     const Persona__Control__PersonaInfo *p)
 {
 	const Persona__Control__Usage *u = p->usage;
@@ -163,7 +113,7 @@ cell_size(struct table *t, uint64_t bytes)
 }
 
 static void
-row_table(struct table *t, const struct look *before,
+row_table(struct table *t, const Persona__Control__Reply *before,
     const Persona__Control__PersonaInfo *p)
 {
 	const Persona__Control__Usage *u = p->usage;
@@ -185,24 +135,24 @@ row_table(struct table *t, const struct look *before,
 }
 
 static int
-show_json(const struct look *before, const struct look *now)
+show_json(const Persona__Control__Reply *before,
+    const Persona__Control__Reply *now)
 {
 	struct json j;
 
 	json_begin(&j, stdout);
 	json_bool(&j, "ok", true);
 	json_array(&j, "personas");
-	for (size_t i = 0; i < now->n; i++)
-		for (size_t k = 0; k < now->replies[i]->n_personas; k++)
-			if (now->replies[i]->personas[k]->usage != NULL)
-				row_json(&j, before,
-				    now->replies[i]->personas[k]);
+	for (size_t i = 0; i < now->n_personas; i++)
+		if (now->personas[i]->usage != NULL)
+			row_json(&j, before, now->personas[i]);
 	json_end(&j);
 	return json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
 }
 
 static int
-show_table(const struct look *before, const struct look *now, bool screen)
+show_table(const Persona__Control__Reply *before,
+    const Persona__Control__Reply *now, bool screen)
 {
 	static const char *const headings[] = { "NAME", "CPU", "LIMIT",
 	    "MEMORY", "HELD", "OWN", "DISK" };
@@ -211,11 +161,9 @@ show_table(const struct look *before, const struct look *now, bool screen)
 
 	if (t == NULL)
 		return CTL_FAILED;
-	for (size_t i = 0; i < now->n; i++)
-		for (size_t k = 0; k < now->replies[i]->n_personas; k++)
-			if (now->replies[i]->personas[k]->usage != NULL)
-				row_table(t, before,
-				    now->replies[i]->personas[k]);
+	for (size_t i = 0; i < now->n_personas; i++)
+		if (now->personas[i]->usage != NULL)
+			row_table(t, before, now->personas[i]);
 	if (screen)
 		fputs(CLEAR, stdout);
 	r = table_print(t, stdout);
@@ -271,7 +219,7 @@ static int
 watch(struct ctl *ctl, unsigned int delay_s, uint64_t count, bool keys)
 {
 	bool screen = isatty(STDOUT_FILENO) && count != 1;
-	struct look before = { NULL, 0 }, now = { NULL, 0 };
+	Persona__Control__Reply *before = NULL, *now = NULL;
 	int status = look(ctl, &before);
 
 	for (uint64_t i = 0; status == CTL_OK && (count == 0 || i < count);
@@ -279,14 +227,13 @@ watch(struct ctl *ctl, unsigned int delay_s, uint64_t count, bool keys)
 		if (wait_or_quit(delay_s, keys))
 			break;
 		if ((status = look(ctl, &now)) == CTL_OK)
-			status = ctl->json ? show_json(&before, &now) :
-			    show_table(&before, &now, screen);
-		look_free(&before);
+			status = ctl->json ? show_json(before, now) :
+			    show_table(before, now, screen);
+		persona__control__reply__free_unpacked(before, NULL);
 		before = now;
-		now = (struct look){ NULL, 0 };
+		now = NULL;
 	}
-	look_free(&before);
-	look_free(&now);
+	persona__control__reply__free_unpacked(before, NULL);
 	return status;
 }
 

@@ -100,6 +100,16 @@ mustnot "and gone" ctl show work 2>/dev/null
 [ -z "$(ls "$work/state/images")" ] && ok "with its files" || bad "with its files"
 [ -z "$(ls "$runtime/vmm")" ] && ok "and its sockets" || bad "and its sockets"
 
+# --- more than fit into one reply -----------------------------------------------------
+made=
+for i in $(seq -w 20); do
+	ctl create "many-$i" --kernel "$guest" --memory 64M > /dev/null || break
+	made="$made many-$i"
+done
+must "twenty personas are listed, in order" [ "$(ctl list --names | xargs)" = \
+	"$(echo $made | xargs)" ]
+must "and each has its row" [ "$(ctl list --json | grep -o '"name"' | wc -l)" = 20 ]
+
 # --- who may ask ----------------------------------------------------------------------
 if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
 	chmod 755 "$runtime"

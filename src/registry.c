@@ -418,11 +418,12 @@ registry_persona_each(struct registry *r, persona_each_fn *fn, void *arg)
 }
 
 int
-registry_image_pending(struct registry *r, const char *id, uint64_t attempt)
+registry_image_pending(struct registry *r, const char *id, uint64_t attempt,
+    const struct packed_spec *spec)
 {
-	return sql_one(sql_run(r, "UPDATE persona SET image_attempt = ? "
-	    "WHERE id = ? AND holding = 'owner' AND running = 0", "it",
-	    attempt, id), -EPERM);
+	return sql_one(sql_run(r, "UPDATE persona SET image_attempt = ?, "
+	    "spec = ? WHERE id = ? AND holding = 'owner' AND running = 0",
+	    "ibt", attempt, (const void *)spec->bytes, spec->len, id), -EPERM);
 }
 
 int

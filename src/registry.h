@@ -108,9 +108,12 @@ int	registry_persona_each(struct registry *r, persona_each_fn *fn,
 /* Forget it. -ENOENT; -EBUSY while an attempt is recorded for it. */
 int	registry_persona_delete(struct registry *r, const char *id);
 
-/* Its next image is whole, and lies where that attempt made it. */
+/*
+ * Its next image is whole, lies where that attempt made it, and it is made of this
+ * from now on. -EPERM unless we own it and it does not run.
+ */
 int	registry_image_pending(struct registry *r, const char *id,
-	    uint64_t attempt);
+	    uint64_t attempt, const struct packed_spec *spec);
 
 /* What arrived with it lies in images/<id> now. */
 int	registry_image_settled(struct registry *r, const char *id);

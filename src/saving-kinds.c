@@ -258,10 +258,10 @@ restore_finish(struct saving *s, const uint8_t *root)
 	spec_drop_templates(s->spec);
 	if ((r = saved_fill(suspended, s->manifest, s->state_fd)) < 0 ||
 	    (r = spec_pack(s->spec, &packed, &why)) < 0 ||
-	    (r = registry_image_pending(d->registry, id, s->attempt)) < 0)
+	    (r = registry_image_pending(d->registry, id, s->attempt,
+	    &packed)) < 0)
 		return r;
 	/* On record: from here every start of personad would finish it. */
-	(void)registry_persona_set_spec(d->registry, id, &packed);
 	r = image_incoming_publish(d, id, s->attempt);
 	if (r == 0)
 		r = registry_image_settled(d->registry, id);

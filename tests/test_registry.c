@@ -107,6 +107,31 @@ older_file_is_brought_up(void)
 	registry_close(r);
 }
 
+/* A restored image and what it is made of are one record; nothing that runs has it. */
+static void
+restored_image_is_one_record(void)
+{
+	struct registry *r = fresh();
+	struct persona_record p = sample(ID, "work"), got;
+	struct packed_spec spec = { .len = 0 };
+
+	CU_ASSERT_EQUAL(registry_persona_add(r, &p), 0);
+	CU_ASSERT_EQUAL(registry_persona_started(r, ID), 0);
+	CU_ASSERT_EQUAL(registry_image_pending(r, ID, 7, &spec), -EPERM);
+	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &got), 0);
+	CU_ASSERT_EQUAL(got.image_attempt, 0);
+	CU_ASSERT_EQUAL(got.spec.len, p.spec.len);
+	CU_ASSERT_EQUAL(registry_persona_ended(r, ID, false, "off"), 0);
+	CU_ASSERT_EQUAL(registry_image_pending(r, ID, 7, &spec), 0);
+	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &got), 0);
+	CU_ASSERT_EQUAL(got.image_attempt, 7);
+	CU_ASSERT_EQUAL(got.spec.len, 0);
+	CU_ASSERT_EQUAL(registry_image_settled(r, ID), 0);
+	CU_ASSERT_EQUAL(registry_persona_get(r, ID, &got), 0);
+	CU_ASSERT_EQUAL(got.image_attempt, 0);
+	registry_close(r);
+}
+
 static void
 names_and_ids_are_unique(void)
 {
@@ -347,6 +372,8 @@ main(void)
 	static const struct unit_test tests[] = {
 		{ "a record survives reopening", record_survives_reopening },
 		{ "an older file is brought up", older_file_is_brought_up },
+		{ "a restored image is one record",
+		    restored_image_is_one_record },
 		{ "names and ids are unique", names_and_ids_are_unique },
 		{ "a release wants its own stop", release_wants_its_own_stop },
 		{ "ownership wants its own preparation",

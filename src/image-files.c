@@ -236,18 +236,6 @@ make_files(struct image_files *f, const char *dir, const char *memory)
 	return r == 0 ? privdir_sync(dir) : r;
 }
 
-/* The directory that this one lies in. */
-static int
-sync_parent(const char *dir)
-{
-	char path[FILE_PATH_MAX], *slash;
-
-	snprintf(path, sizeof(path), "%s", dir);
-	if ((slash = strrchr(path, '/')) != NULL)
-		*slash = '\0';
-	return privdir_sync(path);
-}
-
 int
 image_files_make_at(struct image_files *f, const char *dir,
     uint64_t ram_bytes, const Persona__Spec__Spec *spec, const char *memory)
@@ -258,7 +246,7 @@ image_files_make_at(struct image_files *f, const char *dir,
 	if ((r = space_plan(&f->plan, ram_bytes, spec)) < 0)
 		return r;
 	if ((r = make_files(f, dir, memory)) == 0)
-		r = sync_parent(dir);
+		r = privdir_sync_parent(dir);
 	if (r < 0) {
 		image_files_close(f);
 		if (r != -EEXIST)

@@ -265,7 +265,7 @@ imagedir_put(const char *dir, const char *name, const void *data, size_t len)
 int
 imagedir_publish(const char *made, const char *dir)
 {
-	char path[PATH_MAX], *slash;
+	char path[PATH_MAX];
 	int r;
 
 	if (snprintf(path, sizeof(path), "%s/" IMAGEDIR_SUSPENDED, made) >=
@@ -278,10 +278,7 @@ imagedir_publish(const char *made, const char *dir)
 	/* Onto nothing or an empty directory, never over an image. */
 	if (rename(made, dir) < 0)
 		return errno == ENOTEMPTY ? -EEXIST : -errno;
-	snprintf(path, sizeof(path), "%s", dir);
-	if ((slash = strrchr(path, '/')) != NULL)
-		*slash = '\0';
-	return privdir_sync(path);
+	return privdir_sync_parent(dir);
 }
 
 static void

@@ -117,6 +117,16 @@ settle(struct persona *p)
 	(void)vmm_resume(guest_vmm(p->guest), 0, RESUME_TIMEOUT_MS, resumed, p);
 }
 
+/*
+ * A start is put on record before the guest runs: a machine that is there without
+ * that record is half made, and a suspended memory that it lies on is still whole.
+ */
+static bool
+never_ran(const struct persona *p)
+{
+	return p->rec.holding == HOLDING_OWNER && !p->rec.running;
+}
+
 static void
 found(void *arg, int r, const char *why)
 {
@@ -124,7 +134,12 @@ found(void *arg, int r, const char *why)
 	struct search *s = f->search;
 	struct persona *p = f->persona;
 
-	if (r == 0) {
+	if (r == 0 && never_ran(p)) {
+		log_info("persona %s: its start was cut short; nothing of it "
+		    "has run", p->rec.name);
+		guest_discard(f->guest);
+		saved_sweep(p->daemon, p->rec.id);
+	} else if (r == 0) {
 		persona_adopt_guest(p, f->guest);
 		settle(p);
 	} else {

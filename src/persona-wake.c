@@ -97,8 +97,11 @@ resumed(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 
 	(void)reply;
 	(void)msg;
-	if (p != NULL && p->guest != NULL)
-		persona_woken(p, r, why);
+	if (p == NULL || p->guest == NULL)
+		return;
+	/* Until here it told a restarted personad that the guest is to run on. */
+	saved_sweep(p->daemon, p->rec.id);
+	persona_woken(p, r, why);
 }
 
 /* How long it has slept; a clock that was set back meanwhile counts as no time. */
@@ -130,7 +133,7 @@ run_on(struct persona *p, const char **why)
 	*why = "the start could not be recorded";
 	if ((r = registry_persona_started(p->daemon->registry,
 	    p->rec.id)) < 0 ||
-	    (r = saved_remove(p->daemon, p->rec.id, SAVED_SUSPENDED)) < 0)
+	    (r = saved_retire(p->daemon, p->rec.id, SAVED_SUSPENDED)) < 0)
 		return r;
 	*why = "persona-vmm does not listen";
 	if ((q = attempt_ask(p->daemon, p->rec.id, 0)) == NULL)
@@ -161,8 +164,9 @@ loaded(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 /* --- it is put together ---------------------------------------------------------------- */
 
 /*
- * From a checkpoint that is still there it is a second life: the guest is told to
- * make new random numbers. What was suspended goes on only once.
+ * What was suspended here goes on only once. From a checkpoint that is still there,
+ * or from a file that was imported and may be again, it is a second life: the guest
+ * is told to make new random numbers.
  */
 static int
 load_state(struct persona *p, const char **why)
@@ -178,7 +182,8 @@ load_state(struct persona *p, const char **why)
 		return r;
 	load.has_second_life = true;
 	load.second_life = m->kind !=
-	    PERSONA__IMAGE__MANIFEST__KIND__SUSPENDED;
+	    PERSONA__IMAGE__MANIFEST__KIND__SUSPENDED ||
+	    strcmp(m->persona->id, p->rec.id) != 0;
 	r = sealed_state(p, m->state_bytes, &fd);
 	persona__image__manifest__free_unpacked(m, NULL);
 	if (r < 0)

@@ -108,6 +108,19 @@ privdir_sync(const char *path)
 	return r;
 }
 
+int
+privdir_sync_parent(const char *path)
+{
+	char dir[PATH_MAX], *slash;
+
+	if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	if ((slash = strrchr(dir, '/')) == NULL)
+		return -EINVAL;
+	*slash = '\0';
+	return privdir_sync(dir);
+}
+
 static int
 remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
 {

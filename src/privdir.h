@@ -27,6 +27,9 @@ int	privdir_write(const char *dir, const char *name, const char *text,
  */
 int	privdir_sync(const char *path);
 
+/* The same for the directory that holds this file or directory. */
+int	privdir_sync_parent(const char *path);
+
 /*
  * Remove a directory of ours with all that is in it, following no symbolic link.
  * 0, -ENOENT, or -errno with part of it left.

@@ -274,7 +274,7 @@ int
 saved_publish(const struct daemon *d, const char *id, unsigned int n,
     const Persona__Image__Manifest *m, int state_fd)
 {
-	char made[SAVED_PATH_MAX], dir[SAVED_PATH_MAX], *slash;
+	char made[SAVED_PATH_MAX], dir[SAVED_PATH_MAX];
 	int r;
 
 	saved_dir(d, id, n, true, made);
@@ -284,9 +284,7 @@ saved_publish(const struct daemon *d, const char *id, unsigned int n,
 	/* Onto nothing, never over another. */
 	if (rename(made, dir) < 0)
 		return errno == ENOTEMPTY ? -EEXIST : -errno;
-	if ((slash = strrchr(dir, '/')) != NULL)
-		*slash = '\0';
-	return privdir_sync(dir);
+	return privdir_sync_parent(dir);
 }
 
 /* --- looking through them -------------------------------------------------------------- */
@@ -332,9 +330,8 @@ saved_bytes(const char *dir)
 	return sum;
 }
 
-/* A name that says "not whole" first, so that what is half removed is not one. */
 int
-saved_remove(const struct daemon *d, const char *id, unsigned int n)
+saved_retire(const struct daemon *d, const char *id, unsigned int n)
 {
 	char dir[SAVED_PATH_MAX], made[SAVED_PATH_MAX];
 	int r;
@@ -345,7 +342,20 @@ saved_remove(const struct daemon *d, const char *id, unsigned int n)
 		return r;
 	if (rename(dir, made) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return privdir_remove(made);
+	return privdir_sync_parent(dir);
+}
+
+/* A name that says "not whole" first, so that what is half removed is not one. */
+int
+saved_remove(const struct daemon *d, const char *id, unsigned int n)
+{
+	char made[SAVED_PATH_MAX];
+	int r = saved_retire(d, id, n);
+
+	if (r < 0)
+		return r;
+	r = privdir_remove(saved_dir(d, id, n, true, made));
+	return r == -ENOENT ? 0 : r;
 }
 
 void

@@ -53,6 +53,12 @@ typedef void saved_each_fn(unsigned int n, const char *dir,
 void	saved_each(const struct daemon *d, const char *id,
 	    saved_each_fn *fn, void *arg);
 
+/*
+ * Take its name away for good, also over a power cut; saved_sweep() removes what it
+ * was. Nothing there is fine. 0 or -errno, and it has its name still.
+ */
+int	saved_retire(const struct daemon *d, const char *id, unsigned int n);
+
 /* Remove it; nothing there is fine. 0 or -errno. */
 int	saved_remove(const struct daemon *d, const char *id, unsigned int n);
 

@@ -95,6 +95,31 @@ guest_well a work
 ctl a checkpoints work | grep -q "before all" || fail "the checkpoint is used up"
 ok "back at the first checkpoint, at beat $now"
 
+# However far a start from suspended memory has got, that memory or the guest is left:
+# the kill comes when the machine is made, before or after its state is loaded.
+log=$(handset_dir a)/personad.log
+machines() { grep -c 'persona-vmm.* vCPUs' "$log"; }
+for _ in $(seq 4); do
+	need "suspend" ctl a suspend work
+	before=$(machines)
+	ctl_exec a start work > /dev/null 2>&1 &
+	asked=$!
+	end=$((SECONDS + 10))
+	until [ "$(machines)" -gt "$before" ]; do
+		[ $SECONDS -lt $end ] || fail "no machine was made"
+	done
+	kill -9 "$DAEMON_PID_a"
+	wait $asked
+	need "personad again" daemon_start a
+	case $(state a work) in
+	suspended) need "start" ctl a start work ;;
+	running) ;;
+	*) fail "a start that was cut short leaves work $(state a work)" ;;
+	esac
+	guest_well a work
+done
+ok "personad killed in the middle of a start from suspended memory"
+
 # A running persona as a file; what is imported goes on from that instant.
 file=$(handset_dir a)/work.persona
 need "export of a running persona" ctl a export work "$file" --plain

@@ -20,10 +20,10 @@ declare -A WORK_BEFORE
 work_parts() {
 	local f module
 	for f in work rewrite follow dhcp; do
-		echo "file $LAB_TESTS/lab/persona/$f /work/$f"
+		echo "file $LAB_TESTS/lab/persona/$f /job/$f"
 	done
-	echo "program $LAB_BUILD/tests/lab/persona/ledger /work/ledger"
-	echo "program $LAB_BUILD/tests/lab/witness /work/witness"
+	echo "program $LAB_BUILD/tests/lab/persona/ledger /job/ledger"
+	echo "program $LAB_BUILD/tests/lab/witness /job/witness"
 	echo "program $(command -v e2fsck) /bin/e2fsck"
 	for f in udhcpc wget sha256sum dd sync mv sed dirname umount mkdir kill \
 	    mkfifo setsid ip ifconfig route tail rm; do
@@ -56,7 +56,7 @@ work_acked() {
 # Typed once: what it does must not be done twice.
 work_asked() {
 	: > "$_linux_said"
-	echo "/work/work $*" >&6
+	echo "/job/work $*" >&6
 	await 60 linux_heard "^work: $1: [0-9]+"
 	WORK_SAID=$(linux_said)
 	linux_heard "^work: $1: 0\$"

@@ -24,8 +24,11 @@
 
 #define SECOND_NS	1000000000LL
 #define N_REGISTERS	128u
+#define YEAR_S		(365LL * 86400)
 /* A guest's clock may be off by so much; more is not believed of a saved state. */
-#define OFFSET_MAX_NS	(250LL * 365 * 86400 * SECOND_NS)
+#define OFFSET_MAX_NS	(250 * YEAR_S * SECOND_NS)
+/* It stands still so far from 1970: nanoseconds must fit, and an alarm after it. */
+#define CLOCK_MAX_S	(280 * YEAR_S)
 /* The chip shows "update in progress" for so long before each second. */
 #define UPDATE_NS	244000LL
 /* It begins a second half a second after it was set. */
@@ -67,12 +70,23 @@ struct dev {
 };
 
 static int64_t
-guest_now_ns(const struct dev *d)
+utc_now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return t.tv_sec * SECOND_NS + t.tv_nsec + d->offset_ns;
+	return t.tv_sec * SECOND_NS + t.tv_nsec;
+}
+
+static int64_t
+guest_now_ns(const struct dev *d)
+{
+	const int64_t max_ns = CLOCK_MAX_S * SECOND_NS;
+	int64_t ns;
+
+	if (__builtin_add_overflow(utc_now_ns(), d->offset_ns, &ns))
+		ns = d->offset_ns < 0 ? -max_ns : max_ns;
+	return ns > max_ns ? max_ns : ns < -max_ns ? -max_ns : ns;
 }
 
 /* Rounds down, before 1970 too. */
@@ -163,13 +177,13 @@ adopt(struct dev *d)
 		.year = decode(d, d->regs[RTC_CENTURY]) * 100 +
 		    decode(d, d->regs[R_YEAR]),
 	};
-	int64_t unix_s, utc_ns = guest_now_ns(d) - d->offset_ns;
+	int64_t unix_s;
 
 	/* Beyond these years nanoseconds do not fit; nobody lives there. */
 	if (date.year < 1900 || date.year > 2200 ||
 	    rtc_unix_of(&date, &unix_s) < 0)
 		return;
-	d->offset_ns = unix_s * SECOND_NS + SET_PHASE_NS - utc_ns;
+	d->offset_ns = unix_s * SECOND_NS + SET_PHASE_NS - utc_now_ns();
 	d->seen_s = unix_s;
 }
 
@@ -237,8 +251,12 @@ set_timer(struct dev *d)
 	else if (!(d->regs[R_B] & B_ALARM) ||
 	    !rtc_alarm_next(&alarm, d->seen_s, &due_s))
 		wanted = false;
+	if (wanted && due_s > CLOCK_MAX_S)
+		wanted = false;		/* never: the clock stands still there */
 	if (wanted && !(d->regs[R_B] & B_SET)) {
-		utc_ns = due_s * SECOND_NS - d->offset_ns;
+		if (__builtin_sub_overflow(due_s * SECOND_NS, d->offset_ns,
+		    &utc_ns))
+			utc_ns = d->offset_ns < 0 ? INT64_MAX : 1;
 		if (utc_ns < 1)
 			utc_ns = 1;	/* zero would disarm it */
 		when.it_value.tv_sec = utc_ns / SECOND_NS;
@@ -465,7 +483,7 @@ rtc_check(struct dev *d, const Persona__State__DeviceState *in)
 	    s->index >= N_REGISTERS || s->registers.len != N_REGISTERS ||
 	    (s->flags & ~(C_REQUEST | C_ALARM | C_SECOND)) ||
 	    s->offset_ns > OFFSET_MAX_NS || s->offset_ns < -OFFSET_MAX_NS ||
-	    s->seen_s > INT64_MAX / 2 || s->seen_s < INT64_MIN / 2)
+	    s->seen_s > CLOCK_MAX_S || s->seen_s < -CLOCK_MAX_S)
 		return -EINVAL;
 	return 0;
 }

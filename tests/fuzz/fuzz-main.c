@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Drives a fuzz target: from files, or by a small deterministic mutator. Knows
- * no target. An input that does not end within HANG_S kills the program.
+ * Drives a fuzz target: from files, or by a small deterministic mutator for a second
+ * (FUZZ_SECONDS in the environment: longer; the same inputs and then further ones).
+ * Knows no target. An input that does not end within HANG_S kills the program.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 
 #include "fuzz/fuzz.h"
 
-#define RUN_MS		1000
+#define RUN_S		1	/* unless FUZZ_SECONDS says other */
 #define RUNS_MIN	200u	/* even on a slow machine */
 #define HANG_S		20
 
@@ -86,11 +87,19 @@ mutate(uint8_t *buf, size_t len)
 	return len;
 }
 
+static uint64_t
+run_ms(void)
+{
+	const char *s = getenv("FUZZ_SECONDS");
+
+	return (s != NULL ? strtoull(s, NULL, 10) : RUN_S) * 1000;
+}
+
 static void
 try_mutations(void)
 {
 	static uint8_t buf[FUZZ_MAX_BYTES];
-	uint64_t end_ms = now_ms() + RUN_MS;
+	uint64_t end_ms = now_ms() + run_ms();
 	unsigned int runs = 0, i = 0;
 
 	while (runs < RUNS_MIN || now_ms() < end_ms) {

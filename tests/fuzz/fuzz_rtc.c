@@ -82,7 +82,10 @@ fuzz_one(const uint8_t *data, size_t len)
 	fake_env_fini(&f);
 }
 
-/* A plain clock, then the time set and an alarm armed. */
+/*
+ * A plain clock, then the time set and an alarm armed; and saved clocks as far off as
+ * may be believed, where an alarm's nanoseconds are about to overflow.
+ */
 size_t
 fuzz_seed(unsigned int i, uint8_t *buf, size_t max)
 {
@@ -92,11 +95,19 @@ fuzz_seed(unsigned int i, uint8_t *buf, size_t max)
 		0x80 | 12, 0, 0xc0, 0, 0x84, 0, 11, 0x06, 0x89, 0,
 	};
 
-	if (i >= 3 || max < STATE_BYTES + sizeof(accesses))
+	static const int64_t far_s = 250LL * 365 * 86400;
+	static const int64_t seen_s = 280LL * 365 * 86400;
+
+	if (i >= 5 || max < STATE_BYTES + sizeof(accesses))
 		return 0;
 	memset(buf, 0, STATE_BYTES);
 	le_put64(buf + 10, 1700000000);
-	buf[18 + 11] = (uint8_t)(i == 0 ? 0x02 : i == 1 ? 0x36 : 0x80);
+	buf[18 + 11] = (uint8_t)(i == 0 ? 0x02 : i == 2 ? 0x80 : 0x36);
+	if (i >= 3) {
+		le_put64(buf + 2, (uint64_t)((i == 3 ? far_s : -far_s) *
+		    1000000000));
+		le_put64(buf + 10, (uint64_t)(i == 3 ? -seen_s : seen_s));
+	}
 	memcpy(buf + STATE_BYTES, accesses, sizeof(accesses));
 	return STATE_BYTES + sizeof(accesses);
 }

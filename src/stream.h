@@ -46,7 +46,9 @@ void	stream_want(struct stream *s, bool to_write);
 /*
  * Up to len bytes. > 0: bytes moved; read only: 0 at the end of the stream;
  * -EAGAIN: nothing now, the callback will come; other -errno: the stream is
- * dead. A write that moved bytes proves nothing about their arrival.
+ * dead. A write that moved bytes proves nothing about their arrival. A far end
+ * that keeps up never makes it wait, and one that has lost its reader keeps up:
+ * whoever writes without a bound of his own must let the loop turn.
  */
 ssize_t	stream_read(struct stream *s, void *buf, size_t len);
 ssize_t	stream_write(struct stream *s, const void *buf, size_t len);

@@ -258,9 +258,7 @@ deadly() {	# what, command with $sshd set
 		until_true 10 all_ended
 		is "$1: the daemon noticed" "$(count 'stream ended')" 4
 	fi
-	# Mostly within a second. A killed daemon now and then takes longer than 15 s,
-	# and why is not known: the transfer's own heartbeat notices after 10.
-	[ $((SECONDS - begin)) -le 60 ] || bad "$1: only after long"
+	[ $((SECONDS - begin)) -le 15 ] || bad "$1: only after long"
 	stop
 }
 

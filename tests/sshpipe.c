@@ -34,6 +34,7 @@
 #include "stream.h"
 
 #define CHUNK_MAX	(128u << 10)
+#define TURN_BYTES	(1u << 20)	/* written before the others' turn */
 #define KEYS_MAX	8u
 
 static struct options {
@@ -76,13 +77,19 @@ random_chunk(struct flood *f)
 	return 1 + f->random % (f->random & 0x10000 ? CHUNK_MAX - 1 : 999);
 }
 
-/* Everything, then one byte more that says "I have all of yours". */
+/*
+ * Everything, then one byte more that says "I have all of yours". In turns: sshd
+ * throws away what comes for a reader that has died, as fast as it comes, so that
+ * a write never has to wait and the channels' ends would never be read.
+ */
 static int
 flood_write(struct flood *f)
 {
-	const uint64_t goal = opt.bytes + (f->all_got ? 1 : 0);
+	uint64_t goal = opt.bytes + (f->all_got ? 1 : 0);
 	ssize_t n;
 
+	if (goal > f->sent + TURN_BYTES)
+		goal = f->sent + TURN_BYTES;
 	while (f->sent < goal) {
 		size_t len = random_chunk(f);
 

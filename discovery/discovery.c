@@ -140,11 +140,20 @@ source_note(void *arg, bool problem, const char *text)
 /* --- what links do ---------------------------------------------------------------- */
 
 static void
+say_link_down(struct discovery *d, unsigned int ifindex)
+{
+	if (d->events.link_down != NULL)
+		d->events.link_down(d->arg, ifindex);
+}
+
+static void
 link_changed(void *arg, const struct link_info *link)
 {
 	struct discovery *d = arg;
 
 	hints_link(d->hints, link->ifindex, link->running);
+	if (!link->running)
+		say_link_down(d, link->ifindex);
 }
 
 static void
@@ -153,6 +162,7 @@ link_gone(void *arg, const struct link_info *link)
 	struct discovery *d = arg;
 
 	hints_link_gone(d->hints, link->ifindex);
+	say_link_down(d, link->ifindex);
 }
 
 /* --- beginning and end -------------------------------------------------------------- */

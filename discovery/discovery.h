@@ -53,6 +53,8 @@ struct discovery_events {
 	void	(*appeared)(void *arg, const struct peer_hint *peer);
 	void	(*changed)(void *arg, const struct peer_hint *peer);
 	void	(*vanished)(void *arg, const struct peer_hint *peer);
+	/* Optional: an interface has gone or carries nothing any more. */
+	void	(*link_down)(void *arg, unsigned int ifindex);
 	/* Optional: a line for the log; `problem` when an owner should know. */
 	void	(*note)(void *arg, bool problem, const char *text);
 };

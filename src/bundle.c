@@ -23,7 +23,11 @@
 #define BEAT_NS			NS
 #define BEAT_EARLY_NS		(NS / 20)	/* to learn the round trip */
 #define BEAT_EARLY_COUNT	8u
-#define SILENCE_NS		(10 * NS)
+#define SILENCE_NS		(10 * NS)	/* of a peer that is alive */
+/* Its kernel is never as busy. TCP tries three times in this, as it backs off. */
+#define UNANSWERED_NS		(4 * NS)
+#define DOUBT_NS		NS
+#define ON_ITS_WAY_NS		(NS / 5)	/* heard since, sent before */
 /* Streams end one by one: on another one the peer's last word may still come. */
 #define LAST_WORD_NS		(NS / 4)
 
@@ -70,6 +74,7 @@ struct bundle {
 	size_t			early_bytes;
 	size_t			applied_unsaid;	/* bytes not yet acknowledged */
 	uint64_t		heard_ns, beat_ns;
+	uint64_t		doubt_ns;	/* since when; 0: no doubt */
 	unsigned int		beats;
 	uint64_t		bytes_out, bytes_in;
 };
@@ -523,14 +528,40 @@ bundle_add(struct bundle *b, struct stream *s)
 }
 
 void
+bundle_doubt(struct bundle *b)
+{
+	if (b->doubt_ns == 0)
+		b->doubt_ns = now_ns(b);
+}
+
+/* What silence means, or NULL as long as it means nothing. */
+static const char *
+judge_silence(struct bundle *b, uint64_t now)
+{
+	uint64_t silent = now - b->heard_ns;
+
+	if (b->doubt_ns != 0 && b->heard_ns > b->doubt_ns + ON_ITS_WAY_NS)
+		b->doubt_ns = 0;
+	if (b->doubt_ns != 0 && now - b->doubt_ns > DOUBT_NS)
+		return "the link is down";
+	if (silent > SILENCE_NS)
+		return "the link went silent";
+	for (size_t i = 0; silent > NS && i < b->n_lanes; i++)
+		if (stream_unanswered_ns(b->lanes[i].s) > UNANSWERED_NS)
+			return "nothing gets through the link any more";
+	return NULL;
+}
+
+void
 bundle_tick(struct bundle *b)
 {
-	uint64_t now = now_ns(b), every;
+	uint64_t now = now_ns(b), every = BEAT_NS;
+	const char *why;
 
 	if (b->dead || b->n_lanes == 0)
 		return;
-	if (now - b->heard_ns > SILENCE_NS) {
-		bundle_fail(b, -ETIMEDOUT, "the link went silent");
+	if ((why = judge_silence(b, now)) != NULL) {
+		bundle_fail(b, -ETIMEDOUT, why);
 		return;
 	}
 	if (b->broken_why != NULL && now - b->broken_ns > LAST_WORD_NS) {
@@ -538,7 +569,8 @@ bundle_tick(struct bundle *b)
 		return;
 	}
 	/* Before an attempt is adopted there is nothing to name in a beat. */
-	every = b->beats < BEAT_EARLY_COUNT ? BEAT_EARLY_NS : BEAT_NS;
+	if (b->beats < BEAT_EARLY_COUNT || b->doubt_ns != 0)
+		every = BEAT_EARLY_NS;
 	if (b->attempt != 0 && (b->beats == 0 || now - b->beat_ns >= every))
 		send_beat(b, now);
 	if (!b->dead)

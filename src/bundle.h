@@ -70,6 +70,12 @@ bool	bundle_flushed(const struct bundle *b);
 /* Time passes: heartbeats, silence, the bandwidth limit. Each 10 ms or so. */
 void	bundle_tick(struct bundle *b);
 
+/*
+ * Somebody says that the link is gone. That is believed unless the peer is heard
+ * again within a second; by itself, silence is given longer.
+ */
+void	bundle_doubt(struct bundle *b);
+
 /* Bytes a second; 0 for none. */
 void	bundle_set_cap(struct bundle *b, uint64_t cap);
 

@@ -30,6 +30,8 @@
 #define FIRST_BYTES		4
 #define FIRST_BYTES_TIMEOUT_S	10
 #define BACKLOG			32
+/* Without a word from the caller's kernel; it has a beat to acknowledge each second. */
+#define UNANSWERED_MS		6000
 #define SOCKETS_MAX		16u
 #define ADDRESS_MAX		(INET6_ADDRSTRLEN + 16u)	/* with %scope */
 /* sshd as root insists on this empty directory; distributions make it late. */
@@ -104,10 +106,13 @@ static void
 prepare_socket(int fd)
 {
 	const int one = 1;
+	const unsigned int timeout_ms = UNANSWERED_MS;
 
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+	    sizeof(timeout_ms));
 }
 
 static int

@@ -92,6 +92,20 @@ send_release(struct move *m)
 	syncproc_send(m->sync, m->handover.attempt, &t, NULL, 0);
 }
 
+void
+move_send_link_down(struct move *m)
+{
+	Persona__Transfer__TransferMessage t =
+	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
+	Persona__Transfer__LinkDown down = PERSONA__TRANSFER__LINK_DOWN__INIT;
+
+	if (m->sync == NULL)
+		return;
+	t.kind_case = KIND(LINK_DOWN);
+	t.link_down = &down;
+	syncproc_send(m->sync, m->handover.attempt, &t, NULL, 0);
+}
+
 static void
 send_cancel(struct move *m, uint32_t reason)
 {

@@ -40,6 +40,7 @@ struct move {
 	int			state_fd;
 	uint64_t		state_bytes;
 	uint64_t		stopped_at_ns;
+	unsigned int		ifindex;	/* that it goes by; 0: not known */
 	bool			memory_given;
 	bool			asked;		/* a question was answered, */
 	uint32_t		verdict;	/* with this reason of reason.h */
@@ -61,6 +62,8 @@ void	move_close_fd(int *fd);
 
 /* The worker's first message: whom, what and how. */
 void	move_send_setup(struct move *m);
+
+void	move_send_link_down(struct move *m);
 
 /*
  * Something has happened, as a callback heard it: the handover steps, its actions

@@ -15,6 +15,7 @@
 #include "battery.h"
 #include "daemon.h"
 #include "log.h"
+#include "outlet.h"
 #include "reason.h"
 #include "report.h"
 
@@ -181,6 +182,7 @@ sync_message(void *arg, const Persona__Transfer__TransferMessage *t,
 	case KIND(PEER_PROVEN):
 		log_info("persona %s: %s answers at %.80s", m->persona->rec.name,
 		    m->peer.name, t->peer_proven->address);
+		m->ifindex = outlet_towards(t->peer_proven->address);
 		move_give_memory(m);
 		break;
 	case KIND(PREFLIGHT):
@@ -326,6 +328,17 @@ move_cancel(struct persona *p)
 		return -EALREADY;
 	move_happen(m, HANDOVER_CANCEL, REASON_CANCELLED, 0);
 	return 0;
+}
+
+void
+moves_link_down(struct daemon *d, unsigned int ifindex)
+{
+	struct persona *p;
+
+	TAILQ_FOREACH(p, &d->personas, entry)
+		if (p->hook != NULL && !p->hook->incoming && !p->hook->saving &&
+		    move_from_hook(p->hook)->ifindex == ifindex)
+			move_send_link_down(move_from_hook(p->hook));
 }
 
 void

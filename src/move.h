@@ -40,4 +40,7 @@ int	move_cancel(struct persona *p);
 /* personad leaves: what is not released runs on here. */
 void	move_abandon(struct persona *p);
 
+/* Tell every move away that goes by this interface that it is down. */
+void	moves_link_down(struct daemon *d, unsigned int ifindex);
+
 #endif

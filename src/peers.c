@@ -17,6 +17,7 @@
 #include "identity.h"
 #include "listen.h"
 #include "log.h"
+#include "move.h"
 
 #define PEERS_CHUNK	32	/* in one reply (IPC_MAX_MSG) */
 #define LINE_BYTES	(PEER_HOST_MAX + 64)
@@ -70,6 +71,14 @@ vanished(void *arg, const struct peer_hint *h)
 }
 
 static void
+link_down(void *arg, unsigned int ifindex)
+{
+	struct peers *p = arg;
+
+	moves_link_down(p->daemon, ifindex);
+}
+
+static void
 note(void *arg, bool problem, const char *text)
 {
 	(void)arg;
@@ -86,6 +95,7 @@ peers_open(struct daemon *d)
 		.appeared = appeared,
 		.changed = changed,
 		.vanished = vanished,
+		.link_down = link_down,
 		.note = note,
 	};
 	struct discovery_static statics[CONF_PEERS_MAX];

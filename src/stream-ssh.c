@@ -6,8 +6,11 @@
  */
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "ssh-conn.h"
 
@@ -315,6 +318,23 @@ ssh_unsent(struct stream *s)
 	return (int64_t)n + (int64_t)(ch->out_len - ch->out_off);
 }
 
+/*
+ * By TCP's own account. A window that the peer keeps shut does not count: then
+ * nothing is under way, and its answers to probes come seldom.
+ */
+static uint64_t
+ssh_unanswered_ns(struct stream *s)
+{
+	struct ssh_channel *ch = (struct ssh_channel *)s;
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(ch->conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+	    info.tcpi_unacked == 0 || info.tcpi_retransmits == 0)
+		return 0;
+	return info.tcpi_last_ack_recv * 1000000ULL;
+}
+
 static void
 ssh_close(struct stream *s)
 {
@@ -338,6 +358,7 @@ static const struct stream_ops ssh_ops = {
 	.write = ssh_write,
 	.want = ssh_want,
 	.unsent = ssh_unsent,
+	.unanswered_ns = ssh_unanswered_ns,
 	.close = ssh_close,
 };
 

@@ -37,6 +37,12 @@ stream_unsent(struct stream *s)
 	return s->ops->unsent(s);
 }
 
+uint64_t
+stream_unanswered_ns(struct stream *s)
+{
+	return s->ops->unanswered_ns != NULL ? s->ops->unanswered_ns(s) : 0;
+}
+
 void
 stream_close(struct stream *s)
 {

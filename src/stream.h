@@ -25,6 +25,7 @@ struct stream_ops {
 			    size_t len);
 	void		(*want)(struct stream *s, bool to_write);
 	int64_t		(*unsent)(struct stream *s);
+	uint64_t	(*unanswered_ns)(struct stream *s);	/* or NULL */
 	void		(*close)(struct stream *s);
 };
 
@@ -59,6 +60,13 @@ ssize_t	stream_write(struct stream *s, const void *buf, size_t len);
  * one SSH session share a socket: each reports all of its queue.
  */
 int64_t	stream_unsent(struct stream *s);
+
+/*
+ * For how long the peer's kernel has acknowledged nothing of what was sent again and
+ * again, in nanoseconds: a peer that is only busy acknowledges. 0 while it does, when
+ * nothing is under way, and where this side cannot tell.
+ */
+uint64_t stream_unanswered_ns(struct stream *s);
 
 /* Close and free. NULL is fine. What was written but not sent may be lost. */
 void	stream_close(struct stream *s);

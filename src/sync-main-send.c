@@ -493,6 +493,10 @@ send_message(void *role, const Persona__Transfer__TransferMessage *m,
 		if (s->engine != NULL)
 			sync_send_release(s->engine, m->release->tenure);
 		break;
+	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_LINK_DOWN:
+		if (s->engine != NULL)
+			sync_send_doubt_link(s->engine);
+		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_CANCEL:
 		fail(s, m->cancel->reason, m->cancel->message);
 		break;

@@ -592,6 +592,12 @@ sync_send_cancel(struct sync_send *s, uint32_t reason, const char *text)
 		give_up(s, reason, text);
 }
 
+void
+sync_send_doubt_link(struct sync_send *s)
+{
+	bundle_doubt(s->role.bundle);
+}
+
 /* Whatever the reason, the guest is not held back for this move any more. */
 static bool
 run_ending(struct sync_send *s)

@@ -73,6 +73,9 @@ void	sync_send_release(struct sync_send *s, uint64_t tenure);
 void	sync_send_cancel(struct sync_send *s, uint32_t reason,
 	    const char *text);
 
+/* The interface that leads to the peer is said to be down: bundle_doubt(). */
+void	sync_send_doubt_link(struct sync_send *s);
+
 void	sync_send_step(struct sync_send *s);
 /* Each 10 ms or so. */
 void	sync_send_tick(struct sync_send *s);

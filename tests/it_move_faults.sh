@@ -124,14 +124,14 @@ unharmed "$what"
 what="link cut"
 mid_copy
 link_cut
-ends_with 20 "$what" link-lost
+ends_with 7 "$what" link-lost
 link_mend
 unharmed "$what"
 
 what="link frozen"
 mid_copy
 link_freeze
-ends_with 30 "$what" link-lost
+ends_with 9 "$what" link-lost
 link_thaw $RATE
 unharmed "$what"
 

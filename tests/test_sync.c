@@ -218,6 +218,58 @@ silent_link_is_noticed(void)
 	pair_close(&p);
 }
 
+/* The link is silent for so long in COPY: has the source given up? */
+static bool
+gives_up_within(uint64_t unanswered_ns, bool doubt, unsigned int ms)
+{
+	struct pair p;
+	bool ended;
+
+	pair_open(&p, &ordinary);
+	CU_ASSERT(pair_run_to(&p, SYNC_COPY, 2000));
+	for (unsigned int i = 0; i < PAIR_LINKS; i++) {
+		stream_mem_freeze(p.links[i], true);
+		stream_mem_set_unanswered(p.links[i], unanswered_ns);
+	}
+	if (doubt)
+		sync_send_doubt_link(p.send);
+	(void)pair_run(&p, ms);
+	ended = p.send_ended;
+	if (ended) {
+		CU_ASSERT_EQUAL(p.send_reason, REASON_LINK_LOST);
+		assert_source_keeps_it(&p);
+	}
+	pair_close(&p);
+	return ended;
+}
+
+/* A kernel that acknowledges nothing is gone; a silent peer may only be busy. */
+static void
+unanswered_link_is_noticed_sooner(void)
+{
+	const uint64_t s = 1000000000ULL;
+
+	CU_ASSERT_TRUE(gives_up_within(5 * s, false, 2000));
+	CU_ASSERT_FALSE(gives_up_within(3 * s, false, 9000));
+}
+
+static void
+doubted_link_must_be_heard_within_a_second(void)
+{
+	struct pair p;
+
+	CU_ASSERT_FALSE(gives_up_within(0, true, 900));
+	CU_ASSERT_TRUE(gives_up_within(0, true, 2000));
+	/* And a false hint costs nothing. */
+	pair_open(&p, &ordinary);
+	CU_ASSERT(pair_run_to(&p, SYNC_COPY, 2000));
+	p.hold_stop = true;
+	sync_send_doubt_link(p.send);
+	CU_ASSERT_FALSE(pair_run(&p, 5000));
+	CU_ASSERT_FALSE(p.send_ended);
+	pair_close(&p);
+}
+
 static void
 flipped_bit_on_the_way_ends_it(void)
 {
@@ -438,6 +490,10 @@ main(void)
 		{ "a cut link in every state leaves it at the source (1, 2)",
 		    cut_link_in_every_state_leaves_it_at_the_source },
 		{ "a silent link is noticed (2)", silent_link_is_noticed },
+		{ "an unanswered link is noticed sooner (2)",
+		    unanswered_link_is_noticed_sooner },
+		{ "a doubted link must be heard within a second (2)",
+		    doubted_link_must_be_heard_within_a_second },
 		{ "a bit flipped on the way ends it (2, 3)",
 		    flipped_bit_on_the_way_ends_it },
 		{ "a page that is wrong is found before release (3)",

@@ -41,6 +41,7 @@ struct stream_mem {
 	uint64_t		calls;	/* that moved bytes or closed */
 	bool			cut;
 	bool			frozen;
+	uint64_t		unanswered_ns;
 };
 
 static size_t
@@ -128,6 +129,12 @@ mem_unsent(struct stream *s)
 	return (int64_t)e->link->dir[e->index].flying;
 }
 
+static uint64_t
+mem_unanswered_ns(struct stream *s)
+{
+	return ((struct end *)s)->link->unanswered_ns;
+}
+
 static void
 mem_close(struct stream *s)
 {
@@ -145,6 +152,7 @@ static const struct stream_ops mem_ops = {
 	.write = mem_write,
 	.want = mem_want,
 	.unsent = mem_unsent,
+	.unanswered_ns = mem_unanswered_ns,
 	.close = mem_close,
 };
 
@@ -224,6 +232,12 @@ void
 stream_mem_freeze(struct stream_mem *l, bool frozen)
 {
 	l->frozen = frozen;
+}
+
+void
+stream_mem_set_unanswered(struct stream_mem *l, uint64_t ns)
+{
+	l->unanswered_ns = ns;
 }
 
 void

@@ -47,6 +47,9 @@ void	stream_mem_cut(struct stream_mem *l);
 /* A silent link: writes are taken until it is full, nothing arrives. */
 void	stream_mem_freeze(struct stream_mem *l, bool frozen);
 
+/* What stream_unanswered_ns() says at both ends. */
+void	stream_mem_set_unanswered(struct stream_mem *l, uint64_t ns);
+
 /* Flip one bit of byte number `at` (from 0) that end `from` (0, 1) writes. */
 void	stream_mem_flip(struct stream_mem *l, unsigned int from, uint64_t at);
 

@@ -10,7 +10,8 @@ _personactl_options()
 	'') echo --socket --json --help --version ;;
 	create) echo --kernel --initrd --append --memory --cpus --cpu \
 		--disk --disk-image --image --start --net \
-		--forward ;;
+		--forward --encrypt --passphrase-file ;;
+	start | unlock) echo --passphrase-file ;;
 	set) echo --forward --no-forwards ;;
 	list | peers) echo --names ;;
 	stop | pair) echo --timeout ;;
@@ -33,8 +34,9 @@ _personactl_options()
 }
 
 _personactl_commands='doctor create list show start stop kill pause resume
-	suspend switch checkpoint checkpoints restore console set delete top
-	limit export import image policy peers pair unpair move status cancel'
+	suspend switch lock unlock checkpoint checkpoints restore console set
+	delete top limit export import image policy peers pair unpair move
+	status cancel'
 
 # Offer the lines of standard input that begin with $1, quoted for the shell.
 _personactl_offer()
@@ -121,7 +123,7 @@ _personactl()
 		;;
 	show:0 | start:0 | stop:0 | kill:0 | pause:0 | resume:0 | \
 	suspend:0 | switch:0 | switch:1 | checkpoint:0 | checkpoints:0 | \
-	restore:0 | limit:0 | \
+	restore:0 | limit:0 | lock:0 | unlock:0 | \
 	console:0 | set:0 | delete:0 | export:0 | move:0 | status:0 | cancel:0)
 		_personactl_names "$socket" "$cur" list
 		;;

@@ -17,6 +17,7 @@
 #include "guest.h"
 #include "log.h"
 #include "report.h"
+#include "vault.h"
 
 #define VMM_TIMEOUT_MS	10000
 #define LINGER_MS	3000	/* for persona-sync to carry the last word */
@@ -219,6 +220,7 @@ drop(struct arrival *a)
 		a->persona = NULL;
 		p->hook = NULL;
 		persona_free(p);
+		vault_remove(a->all->daemon, a->in.persona.id);
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "guest-files.h"
 #include "log.h"
 #include "report.h"
+#include "vault.h"
 
 /* --- the answer ----------------------------------------------------------- */
 
@@ -149,7 +150,7 @@ start_waiting(struct arrival *a)
 	int r;
 
 	guest_files_init(&files);
-	image_incoming_dir(a->in.persona.id, a->in.attempt, dir);
+	image_incoming_dir(d, a->in.persona.id, a->in.attempt, dir);
 	r = guest_files_open_disks(&files, d, dir, &a->in.persona.spec, &why);
 	if (r == 0)
 		r = guest_start(&a->guest, d, &a->in.persona, &files,
@@ -182,18 +183,91 @@ prepare_place(struct arrival *a)
 
 /* Everything that speaks against it at once: it is not found out bit by bit. */
 static uint32_t
-judge(struct arrival *a, const Persona__Transfer__Persona *offer,
-    char why[REASON_TEXT_MAX + 1])
+judge(struct arrival *a, uint64_t stored_bytes, char why[REASON_TEXT_MAX + 1])
 {
 	struct daemon *d = a->all->daemon;
 	struct objections objections = { 0 };
 	struct arrival_room room;
 
-	arrival_room(d, &a->in.persona, offer->has_stored_bytes ?
-	    offer->stored_bytes : 0, &room);
+	arrival_room(d, &a->in.persona, stored_bytes, &room);
 	arrival_check(d, &a->in.persona, &room, &objections);
 	objections_join(&objections, why, REASON_TEXT_MAX + 1);
 	return objections.n > 0 ? objections.list[0].reason : REASON_OK;
+}
+
+static void
+make_place(struct arrival *a)
+{
+	char why[REASON_TEXT_MAX + 1];
+	uint32_t reason;
+	int r = prepare_place(a);
+
+	if (r == 0)
+		return;
+	reason = r == -ENOSPC || r == -EDQUOT ? REASON_DISK_FULL :
+	    REASON_VMM_FAILED;
+	snprintf(why, sizeof(why), "a place for %s cannot be made there: %s",
+	    a->in.persona.name, strerror(-r));
+	send_refuse(a, reason, why);
+	arrival_happen(a, HANDOVER_CANCEL, reason, 0);
+}
+
+/* --- the vault of one that is encrypted ------------------------------------ */
+
+static void
+refuse_vault(struct arrival *a, int r, const char *text)
+{
+	char why[REASON_TEXT_MAX + 1];
+
+	snprintf(why, sizeof(why), "%s must be kept encrypted, and there: %s",
+	    a->in.persona.name, r == -ENOKEY ? "it is locked with a passphrase; "
+	    "\"personactl unlock\" on that handset opens it" : text);
+	send_refuse(a, REASON_TARGET_FAILED, why);
+	arrival_happen(a, HANDOVER_CANCEL, REASON_TARGET_FAILED, 0);
+}
+
+/* Much can have come in between: what was checked is checked again. */
+static void
+vault_is_open(void *arg, int r, const char *text)
+{
+	char why[REASON_TEXT_MAX + 1] = "";
+	struct arrival *a = arg;
+	uint32_t reason;
+
+	a->vault = NULL;
+	if (handover_is_over(&a->handover)) {
+		if (persona_by_id(a->all->daemon, a->in.persona.id) == NULL)
+			vault_remove(a->all->daemon, a->in.persona.id);
+		return;
+	}
+	if (r < 0) {
+		refuse_vault(a, r, text);
+		return;
+	}
+	reason = judge(a, 0, why);
+	if (reason == REASON_OK) {
+		make_place(a);
+		return;
+	}
+	send_refuse(a, reason, why[0] != '\0' ? why : reason_text(reason));
+	arrival_happen(a, HANDOVER_CANCEL, reason, 0);
+}
+
+/* Also when it is said to be unencrypted now: what was in a vault stays in one. */
+static void
+make_place_in_vault(struct arrival *a)
+{
+	struct daemon *d = a->all->daemon;
+	int r;
+
+	if (!vault_is_wanted(&a->in.persona.spec) &&
+	    vault_state(d, a->in.persona.id) == VAULT_ABSENT) {
+		make_place(a);
+		return;
+	}
+	r = vault_ready(&a->vault, d, a->in.persona.id, vault_is_open, a);
+	if (r < 0)
+		refuse_vault(a, r, strerror(-r));
 }
 
 void
@@ -202,7 +276,6 @@ arrival_offered(struct arrival *a, uint64_t attempt,
 {
 	char why[REASON_TEXT_MAX + 1] = "";
 	uint32_t reason;
-	int r;
 
 	if (a->offered)
 		return;
@@ -215,19 +288,13 @@ arrival_offered(struct arrival *a, uint64_t attempt,
 	    a->in.persona.tenure > 0 ? a->in.persona.tenure - 1 : 0);
 	if (reason == REASON_OK) {
 		give_up_older(a);
-		reason = judge(a, offer, why);
+		reason = judge(a, offer->has_stored_bytes ?
+		    offer->stored_bytes : 0, why);
 	}
 	if (reason != REASON_OK) {
 		send_refuse(a, reason, why[0] != '\0' ? why :
 		    reason_text(reason));
 		return;
 	}
-	if ((r = prepare_place(a)) < 0) {
-		reason = r == -ENOSPC || r == -EDQUOT ? REASON_DISK_FULL :
-		    REASON_VMM_FAILED;
-		snprintf(why, sizeof(why), "a place for %s cannot be made "
-		    "there: %s", a->in.persona.name, strerror(-r));
-		send_refuse(a, reason, why);
-		arrival_happen(a, HANDOVER_CANCEL, reason, 0);
-	}
+	make_place_in_vault(a);
 }

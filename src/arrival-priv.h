@@ -24,6 +24,7 @@ struct event;
 struct guest;
 struct question_in;
 struct report;
+struct vault_job;
 
 #define KIND(name)	PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_##name
 
@@ -41,6 +42,7 @@ struct arrival {
 	struct persona		*persona;	/* NULL: not accepted, or over */
 	struct guest		*guest;		/* until it is the persona's */
 	struct image_files	files;		/* being filled */
+	struct vault_job	*vault;		/* being opened for it, or NULL */
 	struct report		*report;
 	bool			offered;
 	int			state_fd;
@@ -106,14 +108,5 @@ void	arrival_asked(struct arrival *a, uint64_t attempt,
 
 /* NULL is fine. */
 void	question_in_free(struct question_in *q);
-
-/* --- arrival-restore.c ---------------------------------------------------- */
-
-/*
- * The files of a persona that has become ours get their place: when it runs, or
- * after the restart of a personad that did not get so far.
- */
-void	arrival_settle_image(struct daemon *d,
-	    const struct persona_record *rec);
 
 #endif

@@ -19,6 +19,7 @@
 #include "guest.h"
 #include "log.h"
 #include "report.h"
+#include "vault.h"
 
 #define ARRIVALS_MAX	8	/* transfers at a time, of all peers */
 
@@ -35,6 +36,12 @@ arrival_free(struct arrival *a)
 	a->all->n--;
 	if (a->persona != NULL)
 		a->persona->hook = NULL;
+	if (a->vault != NULL) {
+		vault_cancel(a->vault);
+		/* Nobody may ever come to live in it. */
+		if (persona_by_id(a->all->daemon, a->in.persona.id) == NULL)
+			vault_remove(a->all->daemon, a->in.persona.id);
+	}
 	syncproc_free(a->sync);
 	question_in_free(a->question);
 	image_files_close(&a->files);
@@ -132,6 +139,9 @@ sync_message(void *arg, const Persona__Transfer__TransferMessage *t,
 		return;
 	}
 	if (!a->offered || t->attempt != a->in.attempt)
+		return;
+	/* Before it has a place, only its end can be true. */
+	if (a->vault != NULL && t->kind_case != KIND(ENDED))
 		return;
 	switch (t->kind_case) {
 	case KIND(VERIFIED):

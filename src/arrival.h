@@ -9,6 +9,7 @@
 
 struct arrivals;
 struct daemon;
+struct persona_record;
 struct gate_stream;
 struct guest;
 struct persona;
@@ -40,5 +41,12 @@ void	arrivals_settle_images(struct daemon *d);
 
 /* A person calls it off. 0; -EALREADY when it is ours already; -ESRCH. */
 int	arrival_cancel(struct persona *p);
+
+/*
+ * The files of a persona that has become ours get their place: when it runs, after
+ * the restart of a personad that did not get so far, or when its vault is opened.
+ */
+void	arrival_settle_image(struct daemon *d,
+	    const struct persona_record *rec);
 
 #endif

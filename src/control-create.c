@@ -21,6 +21,7 @@
 #include "log.h"
 #include "persona.h"
 #include "transfer-id.h"
+#include "vault.h"
 
 #define DEFAULT_BASELINE	"x86-64-v2"
 
@@ -30,6 +31,7 @@ struct creation {
 	struct control_request	*req;
 	struct persona_record	rec;
 	bool			start;
+	struct image_sources	from;		/* while its vault is made */
 };
 
 /* Of a template? */
@@ -263,11 +265,71 @@ create_record(struct persona_record *rec, const Persona__Control__Create *c)
 }
 
 static void
+copy_image(struct creation *c, struct image_sources *from)
+{
+	struct image_copy *copy;
+	int r = image_create(&copy, c->daemon, c->rec.id, from, image_made, c);
+
+	if (r == 0)
+		return;
+	image_remove(c->daemon, c->rec.id);
+	failed(c->req, &c->rec, r);
+	free(c);
+}
+
+static void
+vault_made(void *arg, int r, const char *why)
+{
+	struct creation *c = arg;
+
+	if (r == 0) {
+		copy_image(c, &c->from);
+		return;
+	}
+	create_not_encrypted(c->req, c->rec.name, r, why);
+	image_sources_close(&c->from);
+	free(c);
+}
+
+void
+create_not_encrypted(struct control_request *req, const char *name, int r,
+    const char *why)
+{
+	control_fail(req, r, "%s: cannot be kept encrypted: %s", name, why);
+}
+
+int
+create_vault(struct daemon *d, struct control_request *req,
+    struct persona_record *rec, const struct create_encrypt *e,
+    vault_done_fn *done, void *arg)
+{
+	int fd = -1, r;
+
+	if ((r = vault_mark(&rec->spec)) < 0)
+		return r;
+	if (e->passphrase && (fd = control_take_fd(req, e->fd_at)) < 0)
+		return -EINVAL;
+	r = vault_make(NULL, d, rec->id, fd, done, arg);
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+void
+create_wants(const Persona__Control__Create *c, struct create_encrypt *e)
+{
+	e->wanted = c->has_encrypt;
+	e->passphrase = c->has_encrypt && c->encrypt ==
+	    PERSONA__CONTROL__CREATE__ENCRYPT__PASSPHRASE;
+	e->fd_at = c->image_file ? 1 : 0;
+}
+
+static void
 begin_create(struct daemon *d, struct control_request *req,
     const Persona__Control__Create *c, struct image_sources *from)
 {
 	struct creation *creation = calloc(1, sizeof(*creation));
-	struct image_copy *copy;
+	struct create_encrypt encrypt;
 	const char *why = NULL;
 	int r = -ENOMEM;
 
@@ -279,10 +341,17 @@ begin_create(struct daemon *d, struct control_request *req,
 	creation->daemon = d;
 	creation->req = req;
 	creation->start = c->start;
-	r = image_create(&copy, d, creation->rec.id, from, image_made,
+	create_wants(c, &encrypt);
+	if (!encrypt.wanted) {
+		copy_image(creation, from);
+		return;
+	}
+	creation->from = *from;
+	r = create_vault(d, req, &creation->rec, &encrypt, vault_made,
 	    creation);
 	if (r == 0)
 		return;
+	image_sources_close(from);
 fail:
 	free(creation);
 	control_fail(req, r, "%s: cannot be created: %s", c->name,

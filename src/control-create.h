@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "registry.h"
+#include "vault.h"
 
 /* A record of what was asked for, with a new id and no spec. 0 or -errno. */
 int	create_record(struct persona_record *rec,
@@ -18,6 +19,28 @@ int	create_record(struct persona_record *rec,
  */
 void	create_enlist(struct daemon *d, struct control_request *req,
 	    const struct persona_record *rec, bool start);
+
+/* How it is to be kept. */
+struct create_encrypt {
+	bool	wanted;
+	bool	passphrase;	/* else the handset's key opens it */
+	size_t	fd_at;		/* the request's descriptor that holds it */
+};
+
+void	create_wants(const Persona__Control__Create *c,
+	    struct create_encrypt *e);
+
+/*
+ * Mark the record and make its vault, where the image is then made. 0, and `done`
+ * comes; or -errno.
+ */
+int	create_vault(struct daemon *d, struct control_request *req,
+	    struct persona_record *rec, const struct create_encrypt *e,
+	    vault_done_fn *done, void *arg);
+
+/* Answer a create whose vault could not be made. */
+void	create_not_encrypted(struct control_request *req, const char *name,
+	    int r, const char *why);
 
 /* A create whose request names a template (checked as any other). */
 void	control_create_over(struct daemon *d, struct control_request *req,

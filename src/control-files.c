@@ -19,6 +19,7 @@
 #include "pubkey.h"
 #include "registry.h"
 #include "saved.h"
+#include "vault.h"
 
 /* The client's file, and the passphrase when it says that there is one. */
 static int
@@ -112,7 +113,7 @@ static void
 begin_export(struct persona *p, struct control_request *req,
     const Persona__Control__Export *m, struct export_source *s)
 {
-	char dir[CONF_STATE_DIR_MAX + 64];
+	char dir[CONF_STATE_DIR_MAX + 96], home[IMAGE_HOME_MAX];
 	Persona__Transfer__Persona persona;
 	Persona__Spec__Spec *spec;
 	int out_fd, passphrase_fd, r;
@@ -125,8 +126,9 @@ begin_export(struct persona *p, struct control_request *req,
 	if (take_fds(req, m->passphrase, &out_fd, &passphrase_fd) == 0) {
 		persona_describe(&p->rec, spec, &persona);
 		persona.has_state_version = false;	/* there is none */
-		snprintf(dir, sizeof(dir), "%s/images/%s",
-		    p->daemon->conf.state_dir, p->rec.id);
+		snprintf(dir, sizeof(dir), "%s/%s/%s",
+		    p->daemon->conf.state_dir,
+		    image_home(p->daemon, p->rec.id, home), p->rec.id);
 		s->dir = dir;
 		s->persona = &persona;
 		export_start(p, req, s, out_fd, passphrase_fd);

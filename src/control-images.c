@@ -157,6 +157,8 @@ struct wish {
 	struct template_load	*load;
 	struct persona_record	rec;
 	bool			start;
+	struct create_encrypt	encrypt;
+	char			hex[TEMPLATE_HEX_LEN + 1]; /* while its vault is made */
 };
 
 /* What a template proposes and the person has not said otherwise. */
@@ -232,23 +234,77 @@ complete_spec(struct wish *w, const struct template *t)
 
 /* Takes the wish. */
 static void
+lay_over(struct wish *w, const struct template *t)
+{
+	int r = template_make_image(w->daemon, t, w->rec.id);
+
+	if (r == 0)
+		create_enlist(w->daemon, w->req, &w->rec, w->start);
+	else {
+		control_fail(w->req, r, "%s: cannot be made of this template: "
+		    "%s", w->rec.name, strerror(-r));
+		vault_remove(w->daemon, w->rec.id);
+	}
+	free(w);
+}
+
+static void
+vault_made(void *arg, int r, const char *why)
+{
+	struct wish *w = arg;
+	struct template t = { .manifest = NULL };
+
+	if (r == 0 && (r = template_find(w->daemon, w->hex, &t)) < 0) {
+		why = "the template is not there any more";
+		vault_remove(w->daemon, w->rec.id);
+	}
+	if (r == 0) {
+		lay_over(w, &t);
+		template_fini(&t);
+		return;
+	}
+	create_not_encrypted(w->req, w->rec.name, r, why);
+	free(w);
+}
+
+static void
+lay_over_in_vault(struct wish *w, const struct template *t)
+{
+	int r;
+
+	memcpy(w->hex, t->hex, sizeof(w->hex));
+	r = create_vault(w->daemon, w->req, &w->rec, &w->encrypt, vault_made,
+	    w);
+	if (r == 0)
+		return;
+	create_not_encrypted(w->req, w->rec.name, r, strerror(-r));
+	free(w);
+}
+
+/* Takes the wish. */
+static void
 make_over(struct wish *w, const struct template *t)
 {
 	char why[POLICY_WHY_MAX];
 	int r;
 
-	if ((r = complete_record(w, t)) < 0 || (r = complete_spec(w, t)) < 0)
+	if ((r = complete_record(w, t)) < 0 ||
+	    (r = complete_spec(w, t)) < 0 ||
+	    (w->encrypt.wanted && (r = vault_mark(&w->rec.spec)) < 0))
 		control_fail(w->req, r, "%s: cannot be made of this template: "
 		    "%s", w->rec.name, strerror(-r));
 	else if ((r = policy_check(w->daemon, &w->rec.spec, POLICY_KEEP, NULL,
 	    why)) < 0)
 		control_fail(w->req, r, "%s: cannot be made here: %s",
 		    w->rec.name, why);
-	else if ((r = template_make_image(w->daemon, t, w->rec.id)) < 0)
-		control_fail(w->req, r, "%s: cannot be made of this template: "
-		    "%s", w->rec.name, strerror(-r));
-	else
-		create_enlist(w->daemon, w->req, &w->rec, w->start);
+	else {
+		/* Both have the wish now. */
+		if (w->encrypt.wanted)
+			lay_over_in_vault(w, t);
+		else
+			lay_over(w, t);
+		return;
+	}
 	free(w);
 }
 
@@ -259,6 +315,8 @@ loaded(void *arg, int r, const char *why, const char *hex)
 	struct template t = { .manifest = NULL };
 
 	w->load = NULL;
+	/* From here on it goes on without the client, and the wish has an owner. */
+	control_on_gone(w->req, NULL, NULL);
 	if (r == 0 && (r = template_find(w->daemon, hex, &t)) < 0)
 		why = "it is not there any more";
 	if (r < 0) {
@@ -318,6 +376,7 @@ control_create_over(struct daemon *d, struct control_request *req,
 	w->daemon = d;
 	w->req = req;
 	w->start = c->start;
+	create_wants(c, &w->encrypt);
 	if (c->image_file)
 		load_first(w);
 	else if (find(d, req, c->image, &t) < 0)

@@ -25,6 +25,7 @@
 #include "log.h"
 #include "persona.h"
 #include "transfer-id.h"
+#include "vault.h"
 
 #define STOP_TIMEOUT_MS		5000
 #define STOP_TIMEOUT_MAX_MS	600000
@@ -71,6 +72,23 @@ limits_info(const Persona__Spec__Limits *l,
 	info->limit_cpu_percent = l->cpu_percent;
 	info->has_limit_memory_bytes = l->has_memory_bytes;
 	info->limit_memory_bytes = l->memory_bytes;
+}
+
+static void
+vault_info(struct persona *p, Persona__Control__PersonaInfo *info)
+{
+	const enum vault_state state = vault_state(p->daemon, p->rec.id);
+
+	info->has_encrypted = true;
+	info->encrypted = state != VAULT_ABSENT ||
+	    vault_is_wanted(&p->rec.spec);
+	info->has_vault = state != VAULT_ABSENT;
+	info->vault = state == VAULT_OPENED ?
+	    PERSONA__CONTROL__PERSONA_INFO__VAULT__OPEN :
+	    state == VAULT_LOST ? PERSONA__CONTROL__PERSONA_INFO__VAULT__LOST :
+	    PERSONA__CONTROL__PERSONA_INFO__VAULT__LOCKED;
+	info->has_vault_passphrase = info->has_vault;
+	info->vault_passphrase = vault_wants_passphrase(p->daemon, p->rec.id);
 }
 
 static void
@@ -124,6 +142,7 @@ send_chunk(struct control_request *req, struct persona **from, size_t n,
 
 	for (size_t i = 0; i < n; i++) {
 		control_info(from[i], &info[i], &disks[i]);
+		vault_info(from[i], &info[i]);
 		policies[i] = control_policy_info(from[i], &info[i].policy);
 		list[i] = &info[i];
 	}

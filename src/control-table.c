@@ -39,6 +39,9 @@ static const struct control_command commands[] = {
 	{ WHAT(TOP), "top", control_top, NULL, 0 },
 	{ WHAT(LIMIT), "limit", NULL, control_limit, IN(STOPPED) |
 	    IN(RUNNING) | IN(PAUSED) | IN(CRASHED) },
+	{ WHAT(UNLOCK), "unlock", NULL, control_unlock, IN_ANY },
+	{ WHAT(LOCK), "lock", NULL, control_lock,
+	    IN(STOPPED) | IN(CRASHED) | IN(MOVED) | IN(SUSPENDED) },
 	{ WHAT(PEERS), "peers", control_peers, NULL, 0 },
 	{ WHAT(PAIR), "pair", control_pair, NULL, 0 },
 	{ WHAT(PAIR_WAIT), "pair", control_pair_wait, NULL, 0 },
@@ -75,6 +78,25 @@ control_command(const Persona__Control__Request *req)
 	return NULL;
 }
 
+bool
+control_needs_image(const Persona__Control__Request *req)
+{
+	switch (req->what_case) {
+	case WHAT(START):
+	case WHAT(MOVE):
+	case WHAT(EXPORT_FILE):
+	case WHAT(RESUME):
+	case WHAT(CHECKPOINT):
+	case WHAT(CHECKPOINTS):
+	case WHAT(RESTORE):
+	case WHAT(CHECKPOINT_DELETE):
+	case WHAT(SUSPEND):
+		return true;
+	default:
+		return false;
+	}
+}
+
 const char *
 control_persona_name(const Persona__Control__Request *req)
 {
@@ -105,6 +127,10 @@ control_persona_name(const Persona__Control__Request *req)
 		return req->policy_set->name;
 	case WHAT(CANCEL):
 		return req->cancel->name;
+	case WHAT(UNLOCK):
+		return req->unlock->name;
+	case WHAT(LOCK):
+		return req->lock->name;
 	case WHAT(EXPORT_FILE):
 		return req->export_file->name;
 	case WHAT(CHECKPOINT):

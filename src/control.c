@@ -44,6 +44,8 @@ struct control_request {
 	gid_t				gid;
 	void				(*gone)(void *arg);
 	void				*gone_arg;
+	int				fds[IPC_MAX_FDS];	/* -1: taken */
+	size_t				n_fds;
 };
 
 struct control {
@@ -87,11 +89,32 @@ may_ask(const struct control *c, int fd, uid_t uid, gid_t gid)
 
 /* --- requests --------------------------------------------------------------------- */
 
+/* The descriptors that came along wait here, longer than their message. */
+static void
+keep_fds(struct control_request *req, struct ipc_msg *in)
+{
+	int fd;
+
+	while (req->n_fds < IPC_MAX_FDS &&
+	    (fd = ipc_take_fd(in, req->n_fds)) >= 0)
+		req->fds[req->n_fds++] = fd;
+}
+
+static void
+close_fds(struct control_request *req)
+{
+	for (size_t i = 0; i < req->n_fds; i++)
+		if (req->fds[i] >= 0)
+			close(req->fds[i]);
+	req->n_fds = 0;
+}
+
 static void
 request_end(struct control_request *req)
 {
 	if (req->conn != NULL)
 		req->conn->open = NULL;
+	close_fds(req);
 	free(req);
 }
 
@@ -105,8 +128,11 @@ control_credentials(struct control_request *req, uid_t *uid, gid_t *gid)
 int
 control_take_fd(struct control_request *req, size_t i)
 {
-	return req->conn != NULL ?
-	    ipc_take_fd(&req->conn->control->in, i) : -1;
+	int fd = i < req->n_fds ? req->fds[i] : -1;
+
+	if (fd >= 0)
+		req->fds[i] = -1;
+	return fd;
 }
 
 void
@@ -180,10 +206,11 @@ control_fail(struct control_request *req, int r, const char *fmt, ...)
 	control_reply(req, &reply, NULL, 0);
 }
 
-static void
-run_on_persona(struct daemon *d, struct control_request *req,
-    const struct control_command *cmd, const Persona__Control__Request *what)
+void
+control_run(struct daemon *d, struct control_request *req,
+    const Persona__Control__Request *what)
 {
+	const struct control_command *cmd = control_command(what);
 	const char *name = control_persona_name(what);
 	struct persona *p = persona_by_name(d, name);
 	unsigned int bit;
@@ -201,7 +228,8 @@ run_on_persona(struct daemon *d, struct control_request *req,
 		    persona_state_word(persona_state(p)));
 		return;
 	}
-	cmd->run_persona(p, req, what);
+	if (!control_needs_image(what) || !control_open_first(p, req, what))
+		cmd->run_persona(p, req, what);
 }
 
 static void
@@ -220,13 +248,14 @@ dispatch(struct control_connection *conn,
 	req->uid = conn->uid;
 	req->gid = conn->gid;
 	conn->open = req;
+	keep_fds(req, &conn->control->in);
 	if (cmd == NULL)
 		control_fail(req, -ENOSYS, "this personad does not know that "
 		    "request; is personactl newer than personad?");
 	else if (cmd->run != NULL)
 		cmd->run(d, req, what);
 	else
-		run_on_persona(d, req, cmd, what);
+		control_run(d, req, what);
 }
 
 /* --- connections ------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ void	control_credentials(struct control_request *req, uid_t *uid,
 
 /*
  * A descriptor that came with the request, now the caller's; -1 when there is none.
- * Only until the handler returns: then those that nobody took are closed.
+ * Those that nobody takes are closed with the request.
  */
 int	control_take_fd(struct control_request *req, size_t i);
 
@@ -68,6 +68,9 @@ control_fn		control_create, control_list;
 control_persona_fn	control_show, control_start, control_stop,
 			control_kill, control_pause, control_resume,
 			control_console, control_delete;
+
+/* control-vault.c */
+control_persona_fn	control_lock, control_unlock;
 
 /* control-policy.c */
 control_persona_fn	control_policy_set;
@@ -133,9 +136,25 @@ struct control_command {
 	unsigned int		allowed_in;	/* CONTROL_IN bits */
 };
 
+/*
+ * Run a request about a persona, as it is by now: for one that had to wait.
+ */
+void	control_run(struct daemon *d, struct control_request *req,
+	    const Persona__Control__Request *what);
+
+/*
+ * The vault of this persona is closed: open it first, then run the request again,
+ * or answer why not. False: nothing to open, go on. In control-vault.c.
+ */
+bool	control_open_first(struct persona *p, struct control_request *req,
+	    const Persona__Control__Request *what);
+
 /* The row for a request, or NULL for one this version does not know. */
 const struct control_command *control_command(
 	    const Persona__Control__Request *req);
+
+/* Is it about what is stored of a persona, so that its vault must be open? */
+bool	control_needs_image(const Persona__Control__Request *req);
 
 /* The persona's name in a request that is about one. */
 const char	*control_persona_name(const Persona__Control__Request *req);

@@ -19,6 +19,7 @@
 #include "ctl-policy.h"
 #include "ctl-table.h"
 #include "ctl-text.h"
+#include "ctl-vault.h"
 #include "ctl.h"
 
 #define DEFAULT_RAM_BYTES (512ULL << 20)
@@ -89,8 +90,28 @@ name_request(struct ctl *ctl, int argc, char **argv,
 int
 ctl_start(struct ctl *ctl, int argc, char **argv)
 {
-	return name_request(ctl, argc, argv,
-	    PERSONA__CONTROL__REQUEST__WHAT_START);
+	static const struct option own[] = {
+		CTL_COMMON_OPTIONS,
+		{ "passphrase-file", required_argument, NULL, 'p' },
+		{ 0 }
+	};
+	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
+	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
+	const char *arg, *file = NULL;
+	int c, status;
+
+	while ((c = ctl_option(ctl, argc, argv, own)) != -1) {
+		if (c == '?')
+			return CTL_USAGE;
+		file = optarg;
+	}
+	if ((status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK ||
+	    (status = vault_open_first(ctl, arg, file)) != CTL_OK)
+		return status;
+	name.name = (char *)(uintptr_t)arg;
+	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_START;
+	req.start = &name;
+	return call_and_say(ctl, &req);
 }
 
 int
@@ -169,7 +190,7 @@ ctl_delete(struct ctl *ctl, int argc, char **argv)
 
 /* --- create ------------------------------------------------------------- */
 
-enum { OPT_DISK_IMAGE = 256, OPT_IMAGE };	/* no letter of its own */
+enum { OPT_DISK_IMAGE = 256, OPT_IMAGE, OPT_ENCRYPT, OPT_PASSPHRASE };	/* no letter of its own */
 
 struct create_args {
 	Persona__Control__Create	msg;
@@ -181,6 +202,9 @@ struct create_args {
 	const char			*image;		/* a template, or NULL */
 	struct net_args			*net;
 	bool				has_net;
+	bool				encrypt;
+	const char			*how;		/* encrypted, or NULL */
+	const char			*passphrase_file;
 };
 
 /* personad has another working directory than the person who types. */
@@ -258,6 +282,13 @@ take_create_option(struct ctl *ctl, int c, struct create_args *a)
 	case OPT_IMAGE:
 		a->image = optarg;
 		return CTL_OK;
+	case OPT_ENCRYPT:
+		a->encrypt = true;
+		a->how = optarg;
+		return CTL_OK;
+	case OPT_PASSPHRASE:
+		a->passphrase_file = optarg;
+		return CTL_OK;
 	case OPT_DISK_IMAGE:
 		return take_disk(ctl, NULL, optarg, a);
 	case 's':
@@ -276,25 +307,27 @@ take_create_option(struct ctl *ctl, int c, struct create_args *a)
 
 /* A file that is there is opened here and handed over; else it is a name. */
 static int
-create_over(struct ctl *ctl, Persona__Control__Request *req,
-    struct create_args *a)
+open_image(struct ctl *ctl, struct create_args *a, int *fd)
+{
+	*fd = open(a->image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*fd >= 0)
+		a->msg.has_image_file = a->msg.image_file = true;
+	else if (errno != ENOENT || strchr(a->image, '/') != NULL)
+		return ctl_fail(ctl, "%s: %s", a->image, strerror(errno));
+	else
+		a->msg.image = (char *)(uintptr_t)a->image;
+	return CTL_OK;
+}
+
+static int
+send_create(struct ctl *ctl, const Persona__Control__Request *req,
+    const int *fds, size_t n)
 {
 	struct ctl_client *c;
 	Persona__Control__Reply *reply;
-	int fd = open(a->image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int r, status;
 
-	if (fd < 0) {
-		if (errno != ENOENT || strchr(a->image, '/') != NULL)
-			return ctl_fail(ctl, "%s: %s", a->image,
-			    strerror(errno));
-		req->create->image = (char *)(uintptr_t)a->image;
-		return call_and_say(ctl, req);
-	}
-	req->create->has_image_file = req->create->image_file = true;
-	status = ctl_ask_with(ctl, req, &fd, 1, &c);
-	close(fd);
-	if (status != CTL_OK)
+	if ((status = ctl_ask_with(ctl, req, fds, n, &c)) != CTL_OK)
 		return status;
 	if ((r = ctl_next_reply(c, true, &reply, NULL)) <= 0)
 		status = ctl_lost(ctl, r);
@@ -304,6 +337,30 @@ create_over(struct ctl *ctl, Persona__Control__Request *req,
 		persona__control__reply__free_unpacked(reply, NULL);
 	}
 	ctl_client_close(c);
+	return status;
+}
+
+/* The template's file, then the passphrase: each where there is one. */
+static int
+create_with_fds(struct ctl *ctl, const Persona__Control__Request *req,
+    struct create_args *a)
+{
+	int image = -1, secret = -1, fds[2], status = CTL_OK;
+	size_t n = 0;
+
+	if (a->image != NULL)
+		status = open_image(ctl, a, &image);
+	if (status == CTL_OK && a->encrypt)
+		status = vault_take_encrypt(ctl, a->how, a->passphrase_file,
+		    &a->msg, &secret);
+	if (image >= 0)
+		fds[n++] = image;
+	if (secret >= 0)
+		fds[n++] = secret;
+	if (status == CTL_OK)
+		status = send_create(ctl, req, fds, n);
+	while (n > 0)
+		close(fds[--n]);
 	return status;
 }
 
@@ -323,6 +380,9 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 		{ "disk-image", required_argument, NULL,
 		    OPT_DISK_IMAGE },
 		{ "image", required_argument, NULL, OPT_IMAGE },
+		{ "encrypt", optional_argument, NULL, OPT_ENCRYPT },
+		{ "passphrase-file", required_argument, NULL,
+		    OPT_PASSPHRASE },
 		{ "start", no_argument, NULL, 's' },
 		{ "net", no_argument, NULL, 'n' },
 		{ "forward", required_argument, NULL, 'f' },
@@ -340,6 +400,9 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 		a->msg.ram_bytes = DEFAULT_RAM_BYTES;
 	if ((status = ctl_persona_argument(ctl, argc, argv, &name)) != CTL_OK)
 		return status;
+	if (a->passphrase_file != NULL && !a->encrypt)
+		return ctl_usage(ctl, "--passphrase-file goes with "
+		    "--encrypt=passphrase");
 	if (a->kernel == NULL && a->image == NULL)
 		return ctl_usage(ctl, "--kernel or --image is missing: what "
 		    "shall %s boot?", name);
@@ -350,8 +413,7 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 		a->msg.net = net_args_wish(a->net);
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CREATE;
 	req.create = &a->msg;
-	return a->image != NULL ? create_over(ctl, &req, a) :
-	    call_and_say(ctl, &req);
+	return create_with_fds(ctl, &req, a);
 }
 
 int
@@ -443,6 +505,14 @@ persona_json(struct json *j, const char *key,
 		json_u64(j, "created_unix_s", p->created_unix_s);
 	if (p->n_disks > 0)
 		disks_json(j, p);
+	json_bool(j, "encrypted", p->encrypted);
+	if (p->has_vault) {
+		json_string(j, "vault", p->vault ==
+		    PERSONA__CONTROL__PERSONA_INFO__VAULT__OPEN ? "open" :
+		    p->vault == PERSONA__CONTROL__PERSONA_INFO__VAULT__LOST ?
+		    "lost" : "locked");
+		json_bool(j, "vault_passphrase", p->vault_passphrase);
+	}
 	if (p->policy != NULL)
 		policy_json(j, p->policy);
 	if (p->net != NULL)
@@ -589,6 +659,8 @@ show_text(const Persona__Control__PersonaInfo *p)
 	printf("%-14s %u, %s\n", "processors", p->vcpus, p->cpu_baseline);
 	for (unsigned int i = 0; i < p->n_disks; i++)
 		show_disk(i, p->disks[i]);
+	if (p->encrypted)
+		show_line("encrypted", vault_text(p));
 	printf("%-14s %llu\n", "tenure", (unsigned long long)p->tenure);
 	if (p->cmdline != NULL && *p->cmdline != '\0')
 		show_line("command line", p->cmdline);

@@ -122,6 +122,9 @@ int	ctl_kill(struct ctl *ctl, int argc, char **argv);
 int	ctl_pause(struct ctl *ctl, int argc, char **argv);
 int	ctl_resume(struct ctl *ctl, int argc, char **argv);
 int	ctl_delete(struct ctl *ctl, int argc, char **argv);
+/* ctl-vault.c */
+int	ctl_lock(struct ctl *ctl, int argc, char **argv);
+int	ctl_unlock(struct ctl *ctl, int argc, char **argv);
 /* ctl-image.c */
 int	ctl_image(struct ctl *ctl, int argc, char **argv);
 /* ctl-policy.c */

@@ -14,6 +14,7 @@
 #include "conf.h"
 
 struct persona;
+struct vault_job;
 TAILQ_HEAD(persona_list, persona);
 
 struct daemon {
@@ -32,6 +33,7 @@ struct daemon {
 	struct reports		*reports;
 	struct cgroups		*cgroups;	/* NULL: none on this handset */
 	char			limits_lack[CGROUP_WHY_MAX];	/* "": nothing */
+	TAILQ_HEAD(, vault_job)	vault_jobs;	/* vault.c's own */
 	bool			debug;
 	struct persona_list	personas;	/* in no order */
 };

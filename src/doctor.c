@@ -24,9 +24,10 @@
 #include "identity.h"
 #include "listen.h"
 #include "peers.h"
+#include "vault-fs.h"
 #include "vmm-probe.h"
 
-#define CHECKS_MAX		16
+#define CHECKS_MAX		17
 #define TEXT_MAX		256
 #define PROBE_OUTPUT_MAX	4096
 #define DISK_LOW_BYTES		(64ULL << 20)
@@ -205,6 +206,22 @@ check_key(struct examination *x)
 		    identity_fingerprint(x->daemon->identity));
 }
 
+/* Without it only encrypted personas are missing: a warning. */
+static void
+check_vaults(struct examination *x)
+{
+	char why[VAULT_WHY_MAX];
+	const struct vault_fs *fs = vault_fs_best(why);
+
+	if (fs != NULL)
+		check(x, "encryption", VERDICT(OK), NULL, "personas can be "
+		    "kept encrypted, by %s", fs->name);
+	else
+		check(x, "encryption", VERDICT(WARNING), "apt-get install "
+		    "gocryptfs fuse3, and /dev/fuse", "no persona can be kept "
+		    "encrypted: %s", why);
+}
+
 static void
 check_reach(struct examination *x)
 {
@@ -238,6 +255,7 @@ finish(struct examination *x)
 	    "openssh-client");
 	check_account(x);
 	check_key(x);
+	check_vaults(x);
 	check_reach(x);
 	result.n_checks = x->n;
 	result.checks = x->list;

@@ -13,6 +13,7 @@
 
 #include "daemon.h"
 #include "hexid.h"
+#include "vault.h"
 
 #define PATH_BYTES	(CONF_STATE_DIR_MAX + 160)
 #define ROOT_BYTES	32u		/* BLAKE2b-256 */
@@ -123,11 +124,11 @@ int
 guest_files_open(struct guest_files *f, const struct daemon *d,
     const char *id, const struct packed_spec *spec, const char **why)
 {
-	char dir[16 + HEXID_LEN];
+	char dir[IMAGE_HOME_MAX + HEXID_LEN + 1], home[IMAGE_HOME_MAX];
 	int r;
 
 	guest_files_init(f);
-	snprintf(dir, sizeof(dir), "images/%s", id);
+	snprintf(dir, sizeof(dir), "%s/%s", image_home(d, id, home), id);
 	*why = "its boot files cannot be read";
 	if ((r = open_in(d, dir, "kernel", O_RDONLY, &f->kernel_fd)) < 0)
 		return r;
@@ -142,10 +143,10 @@ guest_files_open(struct guest_files *f, const struct daemon *d,
 uint64_t
 guest_files_disk_used(const struct daemon *d, const char *id, unsigned int i)
 {
-	char path[PATH_BYTES];
+	char path[PATH_BYTES], home[IMAGE_HOME_MAX];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/images/%s/disk%u.img",
-	    d->conf.state_dir, id, i);
+	snprintf(path, sizeof(path), "%s/%s/%s/disk%u.img",
+	    d->conf.state_dir, image_home(d, id, home), id, i);
 	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
 }

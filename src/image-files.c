@@ -18,27 +18,44 @@
 #include "hexid.h"
 #include "log.h"
 #include "privdir.h"
+#include "vault.h"
 
 #define FILE_PATH_MAX	IMAGE_FILES_PATH_MAX
 #define TEMPLATE_BYTES	32u
 
 static const char incoming[] = "incoming-";
 
-/* <state-dir>/images/<prefix><id><tail> */
+/* <state-dir>/<home>/<prefix><id><tail> */
 static const char *
 place(const struct daemon *d, const char *prefix, const char *id,
     const char *tail, char path[FILE_PATH_MAX])
 {
-	snprintf(path, FILE_PATH_MAX, "%s/images/%s%s%s", d->conf.state_dir,
-	    prefix, id, tail);
+	char home[IMAGE_HOME_MAX];
+
+	snprintf(path, FILE_PATH_MAX, "%s/%s/%s%s%s", d->conf.state_dir,
+	    image_home(d, id, home), prefix, id, tail);
+	return path;
+}
+
+/* The directory that all of these lie in. */
+static const char *
+home_place(const struct daemon *d, const char *id, char path[FILE_PATH_MAX])
+{
+	char home[IMAGE_HOME_MAX];
+
+	snprintf(path, FILE_PATH_MAX, "%s/%s", d->conf.state_dir,
+	    image_home(d, id, home));
 	return path;
 }
 
 const char *
-image_incoming_dir(const char *id, uint64_t attempt,
+image_incoming_dir(const struct daemon *d, const char *id, uint64_t attempt,
     char dir[INCOMING_DIR_MAX])
 {
-	snprintf(dir, INCOMING_DIR_MAX, "images/%s%s-%llu", incoming, id,
+	char home[IMAGE_HOME_MAX];
+
+	snprintf(dir, INCOMING_DIR_MAX, "%s/%s%s-%llu",
+	    image_home(d, id, home), incoming, id,
 	    (unsigned long long)attempt);
 	return dir;
 }
@@ -50,7 +67,7 @@ image_incoming_place(const struct daemon *d, const char *id, uint64_t attempt,
 	char dir[INCOMING_DIR_MAX];
 
 	snprintf(path, FILE_PATH_MAX, "%s/%s", d->conf.state_dir,
-	    image_incoming_dir(id, attempt, dir));
+	    image_incoming_dir(d, id, attempt, dir));
 	return path;
 }
 
@@ -348,7 +365,7 @@ image_incoming_publish(const struct daemon *d, const char *id,
 		if (rename(new, final) < 0)
 			return -errno;
 	}
-	if ((r = privdir_sync(place(d, "", "", "", images))) < 0)
+	if ((r = privdir_sync(home_place(d, id, images))) < 0)
 		return r;
 	if (access(old, F_OK) == 0) {
 		keep_checkpoints(old, final);
@@ -385,19 +402,44 @@ parse_incoming(const char *name, char id[HEXID_LEN + 1], uint64_t *attempt)
 	return hexid_ok(id) && *end == '\0';
 }
 
-void
-image_incoming_sweep(const struct daemon *d, image_keep_fn *keep, void *arg)
+struct incoming_sweep {
+	const struct daemon	*daemon;
+	image_keep_fn		*keep;
+	void			*arg;
+};
+
+static void
+sweep_home(const struct incoming_sweep *s, const char *path)
 {
-	char path[FILE_PATH_MAX], id[HEXID_LEN + 1];
+	char id[HEXID_LEN + 1];
 	struct dirent *e;
 	uint64_t attempt;
 	DIR *dir;
 
-	if ((dir = opendir(place(d, "", "", "", path))) == NULL)
+	if ((dir = opendir(path)) == NULL)
 		return;
 	while ((e = readdir(dir)) != NULL)
 		if (parse_incoming(e->d_name, id, &attempt) &&
-		    !keep(arg, id, attempt))
-			image_incoming_drop(d, id, attempt);
+		    !s->keep(s->arg, id, attempt))
+			image_incoming_drop(s->daemon, id, attempt);
 	closedir(dir);
+}
+
+static void
+sweep_vault(struct daemon *d, const char *id, void *arg)
+{
+	char path[FILE_PATH_MAX];
+
+	sweep_home(arg, home_place(d, id, path));
+}
+
+void
+image_incoming_sweep(struct daemon *d, image_keep_fn *keep, void *arg)
+{
+	struct incoming_sweep s = { d, keep, arg };
+	char path[FILE_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/images", d->conf.state_dir);
+	sweep_home(&s, path);
+	vaults_each_open(d, sweep_vault, &s);
 }

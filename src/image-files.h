@@ -61,7 +61,8 @@ int	image_files_make_at(struct image_files *f, const char *dir,
 #define INCOMING_DIR_MAX	96u
 
 /* Where those are, from the state directory on; written to dir and returned. */
-const char *image_incoming_dir(const char *id, uint64_t attempt,
+const char *image_incoming_dir(const struct daemon *d, const char *id,
+	    uint64_t attempt,
 	    char dir[INCOMING_DIR_MAX]);
 
 /* The same as a whole path. */
@@ -96,7 +97,7 @@ void	image_incoming_drop(const struct daemon *d, const char *id,
 
 /* Remove every incoming directory of which `keep` says no; at start-up. */
 typedef bool image_keep_fn(void *arg, const char *id, uint64_t attempt);
-void	image_incoming_sweep(const struct daemon *d, image_keep_fn *keep,
+void	image_incoming_sweep(struct daemon *d, image_keep_fn *keep,
 	    void *arg);
 
 #endif

@@ -22,6 +22,7 @@
 #include "imagedir.h"
 #include "privdir.h"
 #include "registry.h"
+#include "vault.h"
 
 /* One step of a copy: short enough that the loop goes on serving. */
 #define STEP_BYTES	(4u << 20)
@@ -52,8 +53,10 @@ static const char *
 image_path(const struct daemon *d, const char *id, const char *tail,
     char buf[IMAGE_PATH_MAX])
 {
-	snprintf(buf, IMAGE_PATH_MAX, "%s/images/%s%s", d->conf.state_dir, id,
-	    tail);
+	char home[IMAGE_HOME_MAX];
+
+	snprintf(buf, IMAGE_PATH_MAX, "%s/%s/%s%s", d->conf.state_dir,
+	    image_home(d, id, home), id, tail);
 	return buf;
 }
 
@@ -141,6 +144,7 @@ static int
 publish(struct image_copy *c)
 {
 	char made[IMAGE_PATH_MAX], final[IMAGE_PATH_MAX], dir[IMAGE_PATH_MAX];
+	char home[IMAGE_HOME_MAX];
 	int r;
 
 	image_path(c->daemon, c->id, ".new", made);
@@ -149,7 +153,9 @@ publish(struct image_copy *c)
 		return r;
 	if (rename(made, final) < 0)
 		return -errno;
-	return privdir_sync(image_path(c->daemon, "", "", dir));
+	snprintf(dir, sizeof(dir), "%s/%s", c->daemon->conf.state_dir,
+	    image_home(c->daemon, c->id, home));
+	return privdir_sync(dir);
 }
 
 /* Shared blocks where the file system can, a plain copy across file systems. */
@@ -330,7 +336,10 @@ fail:
 void
 image_remove(struct daemon *d, const char *id)
 {
-	remove_tree(d, id, "");
+	if (vault_state(d, id) == VAULT_ABSENT)
+		remove_tree(d, id, "");
+	else
+		vault_remove(d, id);
 }
 
 void
@@ -340,7 +349,8 @@ image_sweep(struct daemon *d)
 	struct dirent *e;
 	DIR *dir;
 
-	if ((dir = opendir(image_path(d, "", "", path))) == NULL)
+	snprintf(path, sizeof(path), "%s/images", d->conf.state_dir);
+	if ((dir = opendir(path)) == NULL)
 		return;
 	while ((e = readdir(dir)) != NULL) {
 		if (strlen(e->d_name) != PERSONA_ID_LEN + 4 ||

@@ -28,9 +28,10 @@
 #include "reason.h"
 #include "syncproc.h"
 #include "transfer-id.h"
+#include "vault.h"
 
 #define ATTEMPT		1u	/* the worker has one transfer in its life */
-#define PATH_BYTES	(CONF_STATE_DIR_MAX + 64)
+#define PATH_BYTES	(CONF_STATE_DIR_MAX + 112)
 
 struct import {
 	struct daemon		*daemon;
@@ -40,9 +41,12 @@ struct import {
 	char			original[PERSONA_ID_LEN + 1];
 	struct persona_record	rec;		/* what it will be here */
 	bool			offered;	/* rec is filled, `made` is there */
-	/* Of an image with memory, to be put beside it; else NULL. */
+	struct vault_job	*vault;		/* being made for it, or NULL */
+	bool			in_vault;	/* it has one, which goes if it fails */
+	/* As the file has it; of an image with memory, put beside that. */
 	uint8_t			*manifest;
 	size_t			manifest_len;
+	bool			has_memory;
 	char			made[PATH_BYTES], dir[PATH_BYTES];
 };
 
@@ -50,7 +54,10 @@ static void
 import_free(struct import *i)
 {
 	syncproc_free(i->proc);
-	if (i->offered)
+	vault_cancel(i->vault);
+	if (i->in_vault)
+		vault_remove(i->daemon, i->rec.id);
+	else if (i->offered)
 		imagedir_remove(i->made);
 	free(i->manifest);
 	free(i);
@@ -208,13 +215,15 @@ send_target(struct import *i, const Persona__Image__Manifest *m)
 		.sub = IMAGEDIR_SUSPENDED,
 		.state_bytes = m->has_state_bytes ? m->state_bytes : 0,
 	};
+	char home[IMAGE_HOME_MAX];
 	struct imagedir files;
 	int r;
 
-	snprintf(i->dir, sizeof(i->dir), "%s/images/%s",
-	    i->daemon->conf.state_dir, i->rec.id);
-	snprintf(i->made, sizeof(i->made), "%s/images/%s.new",
-	    i->daemon->conf.state_dir, i->rec.id);
+	image_home(i->daemon, i->rec.id, home);
+	snprintf(i->dir, sizeof(i->dir), "%s/%s/%s",
+	    i->daemon->conf.state_dir, home, i->rec.id);
+	snprintf(i->made, sizeof(i->made), "%s/%s/%s.new",
+	    i->daemon->conf.state_dir, home, i->rec.id);
 	r = imagedir_make(&files, i->made, m->persona, &memory);
 	if (r < 0)
 		return r;
@@ -228,18 +237,54 @@ send_target(struct import *i, const Persona__Image__Manifest *m)
 	return 0;
 }
 
-/* The manifest of memory that is kept beside it. */
 static int
 keep_manifest(struct import *i, const Persona__Image__Manifest *m,
     const ProtobufCBinaryData *packed)
 {
-	if (!m->has_state_bytes)
-		return 0;
+	i->has_memory = m->has_state_bytes;
 	if ((i->manifest = malloc(packed->len)) == NULL)
 		return -ENOMEM;
 	memcpy(i->manifest, packed->data, packed->len);
 	i->manifest_len = packed->len;
 	return 0;
+}
+
+/* The manifest was good when it came. */
+static void
+vault_made(void *arg, int r, const char *why)
+{
+	struct import *i = arg;
+	Persona__Image__Manifest *m = NULL;
+	char text[REASON_TEXT_MAX + 1];
+
+	i->vault = NULL;
+	if (r < 0) {
+		snprintf(text, sizeof(text), "it must be kept encrypted: %s",
+		    why);
+		fail(i, REASON_INTERNAL, text);
+		return;
+	}
+	m = persona__image__manifest__unpack(NULL, i->manifest_len,
+	    i->manifest);
+	r = m != NULL ? send_target(i, m) : -ENOMEM;
+	if (m != NULL)
+		persona__image__manifest__free_unpacked(m, NULL);
+	if (r < 0)
+		fail(i, r == -ENOSPC ? REASON_DISK_FULL : REASON_INTERNAL,
+		    strerror(-r));
+}
+
+/* What was encrypted at rest where it came from is so here, by our own key. */
+static int
+make_place(struct import *i, const Persona__Image__Manifest *m)
+{
+	int r;
+
+	if (!vault_is_wanted(&i->rec.spec))
+		return send_target(i, m);
+	r = vault_ready(&i->vault, i->daemon, i->rec.id, vault_made, i);
+	i->in_vault = r == 0;
+	return r;
 }
 
 static void
@@ -261,7 +306,7 @@ take_offer(struct import *i, const Persona__Image__Manifest *m,
 	log_info("persona %s: importing what was %s (%.32s)", i->rec.name,
 	    m->persona->name, i->original);
 	if ((r = keep_manifest(i, m, packed)) < 0 ||
-	    (r = send_target(i, m)) < 0)
+	    (r = make_place(i, m)) < 0)
 		fail(i, r == -ENOSPC ? REASON_DISK_FULL : REASON_INTERNAL,
 		    strerror(-r));
 }
@@ -271,7 +316,8 @@ on_offered(struct import *i, const Persona__Transfer__FileOffered *offered)
 {
 	Persona__Image__Manifest *m;
 
-	if (i->offered || offered->manifest.len > MANIFEST_MAX)
+	if (i->offered || i->vault != NULL ||
+	    offered->manifest.len > MANIFEST_MAX)
 		return;
 	m = persona__image__manifest__unpack(NULL, offered->manifest.len,
 	    offered->manifest.data);
@@ -292,7 +338,7 @@ publish(struct import *i)
 	struct daemon *d = i->daemon;
 	int r;
 
-	if (i->manifest != NULL && (r = imagedir_put(i->made,
+	if (i->has_memory && (r = imagedir_put(i->made,
 	    IMAGEDIR_SUSPENDED "/manifest", i->manifest,
 	    i->manifest_len)) < 0)
 		return r;
@@ -306,6 +352,8 @@ publish(struct import *i)
 	}
 	if (r < 0)
 		imagedir_remove(i->dir);
+	else
+		i->in_vault = false;	/* it is the persona's now */
 	return r;
 }
 

@@ -24,6 +24,7 @@
 #include "log.h"
 #include "persona.h"
 #include "saved.h"
+#include "vault.h"
 
 #define VMM_TIMEOUT_MS	20000	/* pages are read while it is loaded */
 
@@ -229,12 +230,13 @@ persona_wake(struct persona *p, const char **why)
 		.ended = ended_early,
 	};
 	struct guest_files files;
-	char dir[PERSONA_ID_LEN + 8];
+	char dir[IMAGE_HOME_MAX + PERSONA_ID_LEN + 1], home[IMAGE_HOME_MAX];
 	int r;
 
 	/* Nothing is booted: the machine goes on. */
 	guest_files_init(&files);
-	snprintf(dir, sizeof(dir), "images/%s", p->rec.id);
+	snprintf(dir, sizeof(dir), "%s/%s",
+	    image_home(p->daemon, p->rec.id, home), p->rec.id);
 	if ((r = guest_files_open_disks(&files, p->daemon, dir, &p->rec.spec,
 	    why)) < 0)
 		return r;

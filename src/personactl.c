@@ -33,7 +33,10 @@ static const struct ctl_command commands[] = {
 	    "      --net             with a network card\n"
 	    "      --forward [udp:][ADDR:]HOSTPORT:GUESTPORT\n"
 	    "                        a port of this handset that leads in; as\n"
-	    "                        often as wanted\n",
+	    "                        often as wanted\n"
+	    "      --encrypt[=HOW]   keep what is stored of it encrypted; HOW is\n"
+	    "                        handset (its key opens it) or passphrase\n"
+	    "      --passphrase-file FILE  holds that passphrase\n",
 	    "The files are copied; the persona does not need the originals.",
 	    ctl_create },
 	{ "list", "", "list the personas of this handset",
@@ -42,7 +45,8 @@ static const struct ctl_command commands[] = {
 	{ "show", "PERSONA", "show everything known about a persona",
 	    NULL, NULL, ctl_show },
 	{ "start", "PERSONA", "start a persona that is not running",
-	    NULL, NULL, ctl_start },
+	    "      --passphrase-file FILE  opens one that is locked with it\n",
+	    NULL, ctl_start },
 	{ "stop", "PERSONA", "stop a persona as by its power switch",
 	    "  -t, --timeout SECONDS how long it may take (default 5)\n",
 	    NULL, ctl_stop },
@@ -73,6 +77,12 @@ static const struct ctl_command commands[] = {
 	    "      --forward [udp:][ADDR:]HOSTPORT:GUESTPORT\n"
 	    "                        as often as wanted; all others are closed\n"
 	    "      --no-forwards     close them all\n", NULL, ctl_set },
+	{ "unlock", "PERSONA", "open the image of an encrypted persona",
+	    "  -p, --passphrase-file FILE  holds the passphrase\n",
+	    "Start, export and move do it themselves where the handset's key opens it.",
+	    ctl_unlock },
+	{ "lock", "PERSONA", "leave nothing but ciphertext of one that is off",
+	    NULL, NULL, ctl_lock },
 	{ "delete", "PERSONA", "delete a persona from this handset",
 	    "  -y, --yes             do not ask\n", NULL, ctl_delete },
 	{ "image", "VERB ...", "list, remove or make templates",

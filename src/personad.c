@@ -32,6 +32,7 @@
 #include "persona.h"
 #include "registry.h"
 #include "template.h"
+#include "vault.h"
 #include "report.h"
 #include "saving.h"
 #include "config.h"
@@ -195,6 +196,7 @@ prepare_dirs(const struct conf *c)
 {
 	make_dir(0700, c->state_dir, "");
 	make_dir(0700, c->state_dir, "/images");
+	make_dir(0700, c->state_dir, "/vaults");
 	make_dir(0700, c->state_dir, "/sshd");
 	make_dir(0755, c->runtime_dir, "");
 	make_dir(0700, c->runtime_dir, "/vmm");
@@ -238,6 +240,13 @@ tidy_cb(evutil_socket_t fd, short what, void *arg)
 	registry_tidy(d->registry);
 }
 
+/* Of those that are still arriving, too. */
+static bool
+is_somebody(struct daemon *d, const char *id)
+{
+	return persona_by_id(d, id) != NULL;
+}
+
 /* What earlier guests mean is settled; from here on we may be asked things. */
 static void
 serve(struct daemon *d)
@@ -245,6 +254,7 @@ serve(struct daemon *d)
 	int r;
 
 	guest_sweep(d);
+	vaults_sweep(d, is_somebody);
 	if ((r = access_open(d)) < 0 || (r = peers_open(d)) < 0)
 		fatal("other handsets cannot reach us: %s", strerror(-r));
 	if ((r = control_open(&d->control, d)) < 0)
@@ -327,6 +337,7 @@ close_rooms(struct daemon *d)
 	peers_close(d);
 	access_close(d);
 	personas_free(d);
+	vaults_free(d);
 	reports_free(d->reports);
 	cgroups_free(d->cgroups);
 	launcher_free(d->launcher);
@@ -348,6 +359,7 @@ main(int argc, char **argv)
 	read_config(&daemon.conf, &options);
 	TAILQ_INIT(&daemon.personas);
 	LIST_INIT(&daemon.callers);
+	TAILQ_INIT(&daemon.vault_jobs);
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	prepare_dirs(&daemon.conf);

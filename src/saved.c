@@ -16,6 +16,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "privdir.h"
+#include "vault.h"
 
 #define MANIFEST_MAX	(64u << 10)
 
@@ -25,8 +26,10 @@ static const char *
 checkpoints_dir(const struct daemon *d, const char *id,
     char path[SAVED_PATH_MAX])
 {
-	snprintf(path, SAVED_PATH_MAX, "%s/images/%s/checkpoints",
-	    d->conf.state_dir, id);
+	char home[IMAGE_HOME_MAX];
+
+	snprintf(path, SAVED_PATH_MAX, "%s/%s/%s/checkpoints",
+	    d->conf.state_dir, image_home(d, id, home), id);
 	return path;
 }
 
@@ -35,13 +38,16 @@ saved_dir(const struct daemon *d, const char *id, unsigned int n, bool made,
     char path[SAVED_PATH_MAX])
 {
 	const char *tail = made ? new_tail : "";
+	char home[IMAGE_HOME_MAX];
+
+	image_home(d, id, home);
 
 	if (n == SAVED_SUSPENDED)
-		snprintf(path, SAVED_PATH_MAX, "%s/images/%s/suspended%s",
-		    d->conf.state_dir, id, tail);
+		snprintf(path, SAVED_PATH_MAX, "%s/%s/%s/suspended%s",
+		    d->conf.state_dir, home, id, tail);
 	else
-		snprintf(path, SAVED_PATH_MAX, "%s/images/%s/checkpoints/%u%s",
-		    d->conf.state_dir, id, n, tail);
+		snprintf(path, SAVED_PATH_MAX, "%s/%s/%s/checkpoints/%u%s",
+		    d->conf.state_dir, home, id, n, tail);
 	return path;
 }
 

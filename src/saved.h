@@ -15,7 +15,7 @@
 
 struct daemon;
 
-#define SAVED_PATH_MAX		(CONF_STATE_DIR_MAX + 128)
+#define SAVED_PATH_MAX		(CONF_STATE_DIR_MAX + 192)
 #define CHECKPOINTS_MAX		1000u	/* numbers are 1 to this */
 #define SAVED_SUSPENDED		0u	/* in place of a checkpoint's number */
 

@@ -20,6 +20,7 @@
 #include "privdir.h"
 #include "reason.h"
 #include "saved.h"
+#include "vault.h"
 
 /* The same memory, but nobody can write through this descriptor. */
 static int
@@ -40,14 +41,15 @@ static int
 make_parents(const struct saving *s)
 {
 	const struct daemon *d = s->persona->daemon;
-	char path[SAVED_PATH_MAX];
+	char path[SAVED_PATH_MAX], home[IMAGE_HOME_MAX];
 
-	snprintf(path, sizeof(path), "%s/images/%s", d->conf.state_dir,
+	image_home(d, s->persona->rec.id, home);
+	snprintf(path, sizeof(path), "%s/%s/%s", d->conf.state_dir, home,
 	    s->persona->rec.id);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	snprintf(path, sizeof(path), "%s/images/%s/checkpoints",
-	    d->conf.state_dir, s->persona->rec.id);
+	snprintf(path, sizeof(path), "%s/%s/%s/checkpoints",
+	    d->conf.state_dir, home, s->persona->rec.id);
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "imagedir.h"
 #include "log.h"
 #include "persona.h"
+#include "vault.h"
 
 #define HEX_PREFIX_MIN	8u
 #define UNPACKING	".new"		/* suffix of a directory being filled */
@@ -206,6 +208,32 @@ template_remove(const struct daemon *d, const struct template *t)
 
 /* --- an image over it ------------------------------------------------------------------ */
 
+static int
+copy_bytes(int in, int out)
+{
+	ssize_t n;
+
+	while ((n = sendfile(out, in, NULL, 1u << 20)) != 0)
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	return fsync(out) < 0 ? -errno : 0;
+}
+
+static int
+copy_file(const char *from, const char *to)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), out, r;
+
+	if (in < 0)
+		return -errno;
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	r = out < 0 ? -errno : copy_bytes(in, out);
+	if (out >= 0)
+		close(out);
+	close(in);
+	return r;
+}
+
 /* The same file under another name; a file that is not there is fine. */
 static int
 share(const struct daemon *d, const struct template *t, const char *name,
@@ -216,8 +244,10 @@ share(const struct daemon *d, const struct template *t, const char *name,
 
 	snprintf(tail, sizeof(tail), "%s/%s", t->hex, name);
 	snprintf(to, sizeof(to), "%s/%s", image, name);
-	return link(template_path(d, tail, from), to) < 0 && errno != ENOENT ?
-	    -errno : 0;
+	if (link(template_path(d, tail, from), to) == 0 || errno == ENOENT)
+		return 0;
+	/* Into a vault, which is another file system. */
+	return errno == EXDEV ? copy_file(from, to) : -errno;
 }
 
 /* A file of zeros of this size, without blocks. */
@@ -262,10 +292,13 @@ template_make_image(const struct daemon *d, const struct template *t,
     const char *id)
 {
 	char made[TEMPLATE_PATH_MAX], image[TEMPLATE_PATH_MAX];
+	char home[IMAGE_HOME_MAX];
 	int r;
 
-	snprintf(image, sizeof(image), "%s/images/%s", d->conf.state_dir, id);
-	snprintf(made, sizeof(made), "%s/images/%s.new", d->conf.state_dir, id);
+	image_home(d, id, home);
+	snprintf(image, sizeof(image), "%s/%s/%s", d->conf.state_dir, home, id);
+	snprintf(made, sizeof(made), "%s/%s/%s.new", d->conf.state_dir, home,
+	    id);
 	if (mkdir(made, 0700) < 0)
 		return -errno;
 	if ((r = share(d, t, "kernel", made)) < 0 ||

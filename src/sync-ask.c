@@ -17,7 +17,7 @@
 #include "flow.h"
 #include "reason.h"
 #include "sample.h"
-#include "space.h"
+#include "sync-offer.h"
 #include "sync-role.h"
 
 #define MS			1000000ULL
@@ -47,10 +47,8 @@ struct sync_ask {
 	const struct sync_ask_ops *ops;
 	void			*arg;
 	struct sync_role	role;
-	struct space_plan	plan;
+	struct sync_offer	offer;
 	struct estimate_input	in;
-	uint8_t			*offer;		/* packed SyncMessage */
-	size_t			offer_len;
 	Persona__Transfer__Answer *answer;	/* a copy */
 	uint64_t		started_ns;
 	struct probe		probe;
@@ -59,12 +57,6 @@ struct sync_ask {
 	bool			harvest_pending, logging;
 	uint64_t		harvested_ns;
 };
-
-static uint64_t
-now_ns(const struct sync_ask *s)
-{
-	return s->ops->now_ns(s->arg);
-}
 
 static void
 give_up(struct sync_ask *s, uint32_t reason, const char *text)
@@ -201,7 +193,7 @@ static void
 run_probe(struct sync_ask *s)
 {
 	struct probe *p = &s->probe;
-	uint64_t now = now_ns(s), acked;
+	uint64_t now = sync_role_now_ns(&s->role), acked;
 
 	while (now - p->begun_ns < PROBE_NS && p->sent_bytes < PROBE_BYTES &&
 	    bundle_room(s->role.bundle) > 0) {
@@ -300,9 +292,9 @@ begin_measuring(struct sync_ask *s)
 	sync_role_enter(&s->role, SYNC_COPY);
 	/* As in the first round of a move. */
 	bundle_set_queue(s->role.bundle, FLOW_QUEUE_LONG_NS);
-	s->probe.begun_ns = now_ns(s);
+	s->probe.begun_ns = sync_role_now_ns(&s->role);
 	ask_harvest(s, false);
-	s->ops->again(s->arg);
+	sync_role_again(&s->role);
 }
 
 static void
@@ -323,7 +315,7 @@ sync_ask_harvested(struct sync_ask *s)
 	if (!s->harvest_pending)
 		return;
 	s->harvest_pending = false;
-	s->harvested_ns = now_ns(s);
+	s->harvested_ns = sync_role_now_ns(&s->role);
 	if (s->role.ending)
 		return;
 	if (!s->logging) {
@@ -334,26 +326,10 @@ sync_ask_harvested(struct sync_ask *s)
 	if (s->role.state == SYNC_COPY &&
 	    (r = sample_harvested(s->sample, s->harvested_ns)) < 0)
 		unreadable(s, r);
-	s->ops->again(s->arg);
+	sync_role_again(&s->role);
 }
 
 /* --- what the peer says --------------------------------------------------------- */
-
-static int
-take_hello(struct sync_ask *s, const Persona__Sync__Hello *hello)
-{
-	char text[96];
-
-	if (hello->version != PROTOCOL_VERSION) {
-		snprintf(text, sizeof(text), "this handset speaks version %u, "
-		    "the other one %u", PROTOCOL_VERSION, hello->version);
-		give_up(s, REASON_VERSION, text);
-		return 0;
-	}
-	sync_role_enter(&s->role, SYNC_OFFER);
-	return bundle_send(s->role.bundle, FRAME_MESSAGE, 0, s->offer,
-	    s->offer_len);
-}
 
 static int
 take_answer(struct sync_ask *s, const Persona__Transfer__Answer *answer)
@@ -372,14 +348,15 @@ take_answer(struct sync_ask *s, const Persona__Transfer__Answer *answer)
 }
 
 static int
-take_message(void *arg, const Persona__Sync__SyncMessage *m)
+take_message(void *engine, const Persona__Sync__SyncMessage *m)
 {
-	struct sync_ask *s = arg;
+	struct sync_ask *s = engine;
 
 	switch (m->kind_case) {
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO:
 		return s->role.state == SYNC_HELLO ?
-		    take_hello(s, m->hello) : -EPROTO;
+		    sync_offer_send(&s->offer, &s->role, m->hello) :
+		    -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_ANSWER:
 		return s->role.state == SYNC_OFFER ?
 		    take_answer(s, m->answer) : -EPROTO;
@@ -401,97 +378,56 @@ take_message(void *arg, const Persona__Sync__SyncMessage *m)
 }
 
 static int
-frame_cb(void *arg, const struct frame *f, const uint8_t *payload)
+take_frame(void *engine, const struct frame *f, const uint8_t *payload)
 {
-	struct sync_ask *s = arg;
-	int r = -EPROTO;
+	struct sync_ask *s = engine;
 
-	if (s->role.ending)
-		return 0;
-	if (f->kind == FRAME_MESSAGE)
-		r = sync_role_message(f, payload, take_message, s);
-	if (r < 0 && !s->role.link_dead)
-		give_up(s, r == -EPROTO ? REASON_PROTOCOL : REASON_INTERNAL,
-		    NULL);
-	return 0;
+	return f->kind == FRAME_MESSAGE ?
+	    sync_role_message(&s->role, f, payload, take_message) : -EPROTO;
 }
 
 static void
-room_cb(void *arg)
+frame_failed(void *engine, int r)
 {
-	struct sync_ask *s = arg;
-
-	s->ops->again(s->arg);
-}
-
-static void
-failed_cb(void *arg, int r, const char *why)
-{
-	sync_role_link_failed(&((struct sync_ask *)arg)->role, r, why);
-}
-
-static uint64_t
-bundle_now_ns(void *arg)
-{
-	return now_ns(arg);
+	(void)r;
+	give_up(engine, REASON_INTERNAL, NULL);
 }
 
 /* --- life ------------------------------------------------------------------------ */
-
-static int
-pack_question(struct sync_ask *s, const Persona__Transfer__Persona *persona)
-{
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Offer offer = PERSONA__SYNC__OFFER__INIT;
-
-	offer.persona = (Persona__Transfer__Persona *)(uintptr_t)persona;
-	offer.has_question = offer.question = true;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_OFFER;
-	m.offer = &offer;
-	s->offer_len = persona__sync__sync_message__get_packed_size(&m);
-	if ((s->offer = malloc(s->offer_len)) == NULL)
-		return -ENOMEM;
-	persona__sync__sync_message__pack(&m, s->offer);
-	return 0;
-}
 
 int
 sync_ask_new(struct sync_ask **sp, const struct sync_send_config *cfg,
     const struct sync_ask_ops *ops, void *arg)
 {
-	static const struct bundle_ops bundle_ops = {
-		.now_ns = bundle_now_ns,
-		.frame = frame_cb,
-		.room = room_cb,
-		.failed = failed_cb,
+	static const struct sync_role_ops role_ops = {
+		.verb = "asking",
+		.goodbye_ns = GOODBYE_NS,
+		.frame = take_frame,
+		.failed = frame_failed,
 	};
+	const struct sync_owner owner = { ops->now_ns, ops->again, ops->ended,
+	    arg };
 	struct sync_ask *s;
-	const char *why;
 	int r;
 
-	if (cfg->attempt == 0 || sync_check_persona(cfg->persona, &why) < 0)
+	if (cfg->attempt == 0)
 		return -EINVAL;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return -ENOMEM;
 	s->ops = ops;
 	s->arg = arg;
-	s->started_ns = now_ns(s);
+	s->started_ns = ops->now_ns(arg);
 	s->in.budget_ns = cfg->blackout_budget_ms * MS;
 	s->in.may_throttle = cfg->allow_throttle;
-	s->role = (struct sync_role){ .verb = "asking", .arg = arg,
-	    .goodbye_ns = GOODBYE_NS, .now_ns = ops->now_ns,
-	    .again = ops->again, .ended = ops->ended };
-	snprintf(s->role.name, sizeof(s->role.name), "%s", cfg->persona->name);
 	r = -ENOMEM;
 	if ((s->noise = malloc(PROBE_FRAME_BYTES)) == NULL ||
-	    (r = space_plan(&s->plan, cfg->persona->ram_bytes,
-	    cfg->persona->spec)) < 0 ||
-	    (r = pack_question(s, cfg->persona)) < 0 ||
-	    (r = bundle_new(&s->role.bundle, &bundle_ops, s,
+	    (r = sync_offer_init(&s->offer, cfg->persona, true)) < 0 ||
+	    (r = sync_role_init(&s->role, &role_ops, s, &owner,
 	    cfg->attempt)) < 0) {
 		sync_ask_free(s);
 		return r;
 	}
+	snprintf(s->role.name, sizeof(s->role.name), "%s", cfg->persona->name);
 	fill_noise(s->noise, PROBE_FRAME_BYTES);
 	bundle_set_cap(s->role.bundle, cfg->bandwidth_limit);
 	*sp = s;
@@ -503,11 +439,11 @@ sync_ask_free(struct sync_ask *s)
 {
 	if (s == NULL)
 		return;
-	bundle_free(s->role.bundle);
+	sync_role_fini(&s->role);
 	sample_free(s->sample);
 	if (s->answer != NULL)
 		persona__transfer__answer__free_unpacked(s->answer, NULL);
-	free(s->offer);
+	sync_offer_fini(&s->offer);
 	free(s->noise);
 	free(s);
 }
@@ -523,8 +459,7 @@ sync_ask_start(struct sync_ask *s, struct space *space, uint64_t *dirty)
 {
 	int r;
 
-	if (s->sample != NULL ||
-	    !space_plan_equal(space_regions(space), &s->plan))
+	if (s->sample != NULL || !sync_offer_fits(&s->offer, space))
 		return -EINVAL;
 	if ((r = sample_new(&s->sample, space, dirty)) < 0)
 		return r;
@@ -551,7 +486,7 @@ sync_ask_step(struct sync_ask *s)
 void
 sync_ask_tick(struct sync_ask *s)
 {
-	uint64_t now = now_ns(s);
+	uint64_t now = sync_role_now_ns(&s->role);
 
 	if (s->role.state == SYNC_ENDED)
 		return;

@@ -14,7 +14,6 @@
 #include "bounds.h"
 #include "bundle.h"
 #include "digest.h"
-#include "log.h"
 #include "pagedecode.h"
 #include "reason.h"
 #include "space.h"
@@ -46,18 +45,6 @@ struct sync_receive {
 	uint64_t		progress_ns;
 };
 
-static uint64_t
-now_ns(const struct sync_receive *s)
-{
-	return s->ops->now_ns(s->arg);
-}
-
-static void
-enter(struct sync_receive *s, enum sync_state state)
-{
-	sync_role_enter(&s->role, state);
-}
-
 /* Over by our own doing: the peer is told why. */
 static void
 give_up(struct sync_receive *s, uint32_t reason, const char *text)
@@ -70,15 +57,9 @@ give_up(struct sync_receive *s, uint32_t reason, const char *text)
 static int
 take_hello(struct sync_receive *s, const Persona__Sync__Hello *hello)
 {
-	char text[96];
-
-	if (hello->version != PROTOCOL_VERSION) {
-		snprintf(text, sizeof(text), "this handset speaks version %u, "
-		    "the other one %u", PROTOCOL_VERSION, hello->version);
-		give_up(s, REASON_VERSION, text);
+	if (!sync_role_same_version(&s->role, hello))
 		return 0;
-	}
-	enter(s, SYNC_OFFER);
+	sync_role_enter(&s->role, SYNC_OFFER);
 	return sync_say_hello(s->role.bundle);
 }
 
@@ -135,7 +116,7 @@ take_stop(struct sync_receive *s, const Persona__Sync__Stop *stop)
 {
 	if (stop->state_bytes == 0 || stop->state_bytes > STATE_BLOB_MAX)
 		return -EPROTO;
-	enter(s, SYNC_STOPPED);
+	sync_role_enter(&s->role, SYNC_STOPPED);
 	s->machine_size = stop->state_bytes;
 	s->machine = malloc(s->machine_size);
 	if (s->machine == NULL)
@@ -164,7 +145,7 @@ take_root(struct sync_receive *s, const Persona__Sync__Root *msg)
 	/* What is called verified is on disk (persona-design, invariant 4). */
 	if ((r = space_sync(s->space)) < 0)
 		return r;
-	enter(s, SYNC_VERIFIED);
+	sync_role_enter(&s->role, SYNC_VERIFIED);
 	s->ops->verified(s->arg, s->machine, s->machine_len);
 	return 0;
 }
@@ -176,7 +157,7 @@ take_release(struct sync_receive *s, const Persona__Sync__Release *release)
 
 	if (release->tenure != s->tenure)
 		return -EPROTO;
-	enter(s, SYNC_RELEASED);
+	sync_role_enter(&s->role, SYNC_RELEASED);
 	/* It has been stopped for the way here as well. */
 	stopped += bundle_rtt_ns(s->role.bundle) / 2;
 	s->ops->released(s->arg, release->tenure, stopped);
@@ -199,9 +180,9 @@ take_cancel(struct sync_receive *s, const Persona__Sync__Cancel *cancel)
 
 /* A message the source may send in this state, else -EPROTO. */
 static int
-take_message(void *arg, const Persona__Sync__SyncMessage *m)
+take_message(void *engine, const Persona__Sync__SyncMessage *m)
 {
-	struct sync_receive *s = arg;
+	struct sync_receive *s = engine;
 
 	switch (m->kind_case) {
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO:
@@ -259,11 +240,12 @@ take_probe(struct sync_receive *s, size_t len)
 }
 
 static int
-take_frame(struct sync_receive *s, const struct frame *f,
-    const uint8_t *payload)
+take_frame(void *engine, const struct frame *f, const uint8_t *payload)
 {
+	struct sync_receive *s = engine;
+
 	if (f->kind == FRAME_MESSAGE)
-		return sync_role_message(f, payload, take_message, s);
+		return sync_role_message(&s->role, f, payload, take_message);
 	if (f->sequence == 0)
 		return -EPROTO;
 	switch (f->kind) {
@@ -280,11 +262,15 @@ take_frame(struct sync_receive *s, const struct frame *f,
 
 /* Our own trouble, in words that tell both persons what to do about it. */
 static void
-fail_here(struct sync_receive *s, int r)
+frame_failed(void *engine, int r)
 {
+	struct sync_receive *s = engine;
 	char text[128];
 
-	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
+	if (r == -EBADMSG)
+		give_up(s, REASON_CORRUPT,
+		    "a change arrived for a page that is not as it should be");
+	else if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
 		give_up(s, REASON_DISK_FULL, "the other handset has no room on "
 		    "its disk for what the persona keeps");
 	else {
@@ -292,52 +278,6 @@ fail_here(struct sync_receive *s, int r)
 		    "what comes: %s", strerror(-r));
 		give_up(s, REASON_TARGET_FAILED, text);
 	}
-}
-
-static int
-frame_cb(void *arg, const struct frame *f, const uint8_t *payload)
-{
-	struct sync_receive *s = arg;
-	int r;
-
-	if (s->role.ending)
-		return 0;
-	r = take_frame(s, f, payload);
-	if (r == -EBADMSG)
-		give_up(s, REASON_CORRUPT,
-		    "a change arrived for a page that is not as it should be");
-	else if (r == -EPROTO)
-		give_up(s, REASON_PROTOCOL, NULL);
-	else if (r < 0 && !s->role.link_dead)
-		fail_here(s, r);
-	return 0;
-}
-
-static void
-room_cb(void *arg)
-{
-	struct sync_receive *s = arg;
-
-	if (s->role.ending || s->role.state == SYNC_RUNNING)
-		s->ops->again(s->arg);
-}
-
-static void
-failed_cb(void *arg, int r, const char *why)
-{
-	struct sync_receive *s = arg;
-
-	if (s->role.state == SYNC_RUNNING) {
-		s->role.link_dead = true;	/* the source said goodbye */
-		sync_role_finish(&s->role, REASON_OK, NULL);
-	} else
-		sync_role_link_failed(&s->role, r, why);
-}
-
-static uint64_t
-bundle_now_ns(void *arg)
-{
-	return now_ns(arg);
 }
 
 /* --- what the owner says ---------------------------------------------------- */
@@ -362,7 +302,7 @@ sync_receive_accept(struct sync_receive *s, struct space *space)
 		return;
 	}
 	s->space = space;
-	enter(s, SYNC_COPY);
+	sync_role_enter(&s->role, SYNC_COPY);
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ACCEPT;
 	m.accept = &accept;
 	(void)sync_say(s->role.bundle, &m);
@@ -409,7 +349,7 @@ sync_receive_prepared(struct sync_receive *s, uint64_t tenure)
 		give_up(s, REASON_INTERNAL, "prepared with another tenure");
 		return;
 	}
-	enter(s, SYNC_PREPARED);
+	sync_role_enter(&s->role, SYNC_PREPARED);
 	(void)sync_say_prepared(s->role.bundle, tenure);
 }
 
@@ -422,8 +362,8 @@ sync_receive_running(struct sync_receive *s, uint64_t tenure,
 
 	if (s->role.state != SYNC_RELEASED || s->role.ending || tenure != s->tenure)
 		return;
-	enter(s, SYNC_RUNNING);
-	s->running_ns = now_ns(s);
+	sync_role_enter(&s->role, SYNC_RUNNING);
+	s->running_ns = sync_role_now_ns(&s->role);
 	running.tenure = tenure;
 	running.has_blackout_ns = 1;
 	running.blackout_ns = blackout_ns;
@@ -445,12 +385,14 @@ int
 sync_receive_new(struct sync_receive **sp, const struct sync_receive_ops *ops,
     void *arg)
 {
-	static const struct bundle_ops bundle_ops = {
-		.now_ns = bundle_now_ns,
-		.frame = frame_cb,
-		.room = room_cb,
-		.failed = failed_cb,
+	static const struct sync_role_ops role_ops = {
+		.verb = "receiving",
+		.goodbye_ns = GOODBYE_NS,
+		.frame = take_frame,
+		.failed = frame_failed,
 	};
+	const struct sync_owner owner = { ops->now_ns, ops->again, ops->ended,
+	    arg };
 	struct sync_receive *s = calloc(1, sizeof(*s));
 	int r;
 
@@ -458,14 +400,11 @@ sync_receive_new(struct sync_receive **sp, const struct sync_receive_ops *ops,
 		return -ENOMEM;
 	s->ops = ops;
 	s->arg = arg;
-	s->role = (struct sync_role){ .verb = "receiving", .arg = arg,
-	    .goodbye_ns = GOODBYE_NS, .now_ns = ops->now_ns,
-	    .again = ops->again, .ended = ops->ended };
-	snprintf(s->role.name, sizeof(s->role.name), "(not yet offered)");
-	if ((r = bundle_new(&s->role.bundle, &bundle_ops, s, 0)) < 0) {
+	if ((r = sync_role_init(&s->role, &role_ops, s, &owner, 0)) < 0) {
 		sync_receive_free(s);
 		return r;
 	}
+	snprintf(s->role.name, sizeof(s->role.name), "(not yet offered)");
 	*sp = s;
 	return 0;
 }
@@ -475,7 +414,7 @@ sync_receive_free(struct sync_receive *s)
 {
 	if (s == NULL)
 		return;
-	bundle_free(s->role.bundle);
+	sync_role_fini(&s->role);
 	decoder_free(s->decoder);
 	digest_tree_free(s->tree);
 	free(s->machine);
@@ -493,7 +432,7 @@ static bool
 said_goodbye(struct sync_receive *s)
 {
 	return bundle_unacked(s->role.bundle) == 0 ||
-	    now_ns(s) - s->running_ns >= GOODBYE_NS;
+	    sync_role_now_ns(&s->role) - s->running_ns >= GOODBYE_NS;
 }
 
 void
@@ -509,7 +448,7 @@ sync_receive_step(struct sync_receive *s)
 void
 sync_receive_tick(struct sync_receive *s)
 {
-	uint64_t now = now_ns(s);
+	uint64_t now = sync_role_now_ns(&s->role);
 	struct sync_progress p;
 
 	if (s->role.state == SYNC_ENDED)

@@ -18,7 +18,7 @@
 #include "pagecodec.h"
 #include "reason.h"
 #include "rounds.h"
-#include "space.h"
+#include "sync-offer.h"
 #include "sync-policy.h"
 #include "sync-role.h"
 
@@ -40,13 +40,11 @@ struct sync_send {
 	const struct sync_send_ops *ops;
 	void			*arg;
 	struct sync_role	role;
-	struct space_plan	plan;
+	struct sync_offer	offer;
 	struct rounds		*rounds;
 	struct policy		policy;
 	struct effort		effort;
 	uint64_t		tenure;		/* the one it will have */
-	uint8_t			*offer;		/* packed SyncMessage */
-	size_t			offer_len;
 	/* harvests */
 	bool			harvest_pending, logging, accepted;
 	uint64_t		harvested_ns, round_ns;
@@ -62,18 +60,6 @@ struct sync_send {
 	uint64_t		guess_bytes;
 	uint64_t		progress_ns;
 };
-
-static uint64_t
-now_ns(const struct sync_send *s)
-{
-	return s->ops->now_ns(s->arg);
-}
-
-static void
-enter(struct sync_send *s, enum sync_state state)
-{
-	sync_role_enter(&s->role, state);
-}
 
 /* Over by our own doing: the peer is told why. */
 static void
@@ -127,19 +113,20 @@ begin_copy(struct sync_send *s)
 {
 	if (!s->accepted || !s->logging)
 		return;
-	enter(s, SYNC_COPY);
-	s->round_ns = now_ns(s);
+	sync_role_enter(&s->role, SYNC_COPY);
+	s->round_ns = sync_role_now_ns(&s->role);
 	/* No stop is near while all of memory is on its way. */
 	bundle_set_queue(s->role.bundle, FLOW_QUEUE_LONG_NS);
 	say_round(s);
-	s->ops->again(s->arg);
+	sync_role_again(&s->role);
 }
 
 /* The round is sent and what was dirtied meanwhile is known: what now? */
 static void
 next_round(struct sync_send *s)
 {
-	uint64_t now = now_ns(s), rate = bundle_rate(s->role.bundle);
+	uint64_t now = sync_role_now_ns(&s->role);
+	uint64_t rate = bundle_rate(s->role.bundle);
 	struct policy_round round = {
 		.dirty_pages = rounds_pages_next(s->rounds),
 		.interval_ns = now - s->round_ns,
@@ -194,7 +181,7 @@ unreadable(struct sync_send *s, int r)
 static bool
 send_pages(struct sync_send *s)
 {
-	uint64_t until = now_ns(s) + SLICE_NS;
+	uint64_t until = sync_role_now_ns(&s->role) + SLICE_NS;
 
 	while (!rounds_finished(s->rounds) && bundle_room(s->role.bundle) > 0) {
 		const uint8_t *payload;
@@ -213,8 +200,8 @@ send_pages(struct sync_send *s)
 				give_up_r(s, r);
 			return false;
 		}
-		if (now_ns(s) >= until) {
-			s->ops->again(s->arg);
+		if (sync_role_now_ns(&s->role) >= until) {
+			sync_role_again(&s->role);
 			return false;
 		}
 	}
@@ -227,11 +214,11 @@ run_copy(struct sync_send *s)
 	if (!send_pages(s))
 		return;
 	if (s->last_live) {
-		enter(s, SYNC_DRAIN);
-		s->ops->again(s->arg);
+		sync_role_enter(&s->role, SYNC_DRAIN);
+		sync_role_again(&s->role);
 		return;
 	}
-	if (now_ns(s) - s->round_ns < ROUND_MIN_NS)
+	if (sync_role_now_ns(&s->role) - s->round_ns < ROUND_MIN_NS)
 		return;		/* the next tick asks again */
 	/* A harvest under way will do: the last one comes after the stop. */
 	s->round_over = true;
@@ -247,7 +234,7 @@ run_drain(struct sync_send *s)
 	rounds_settle(s->rounds, UINT64_MAX);
 	if (bundle_unacked(s->role.bundle) > few || s->harvest_pending)
 		return;
-	enter(s, SYNC_STOPPING);
+	sync_role_enter(&s->role, SYNC_STOPPING);
 	s->ops->want_stop(s->arg);
 }
 
@@ -321,7 +308,7 @@ sync_send_stopped(struct sync_send *s, const void *state, size_t len,
 		    "the saved machine state has an impossible size");
 		return;
 	}
-	enter(s, SYNC_STOPPED);
+	sync_role_enter(&s->role, SYNC_STOPPED);
 	s->stopped_at_ns = stopped_at_ns;
 	/* Now nothing runs: this harvest is the last and complete. */
 	ask_harvest(s, false);
@@ -345,9 +332,9 @@ sync_send_release(struct sync_send *s, uint64_t tenure)
 
 	if (s->role.state != SYNC_PREPARED || s->role.ending || tenure != s->tenure)
 		return;
-	enter(s, SYNC_RELEASED);
+	sync_role_enter(&s->role, SYNC_RELEASED);
 	release.tenure = tenure;
-	release.stopped_for_ns = now_ns(s) - s->stopped_at_ns;
+	release.stopped_for_ns = sync_role_now_ns(&s->role) - s->stopped_at_ns;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RELEASE;
 	m.release = &release;
 	(void)sync_say(s->role.bundle, &m);
@@ -359,7 +346,7 @@ sync_send_harvested(struct sync_send *s)
 	if (!s->harvest_pending)
 		return;
 	s->harvest_pending = false;
-	s->harvested_ns = now_ns(s);
+	s->harvested_ns = sync_role_now_ns(&s->role);
 	if (s->role.ending)
 		return;
 	(void)rounds_harvested(s->rounds);
@@ -376,34 +363,17 @@ sync_send_harvested(struct sync_send *s)
 		s->final_harvested = true;
 		rounds_begin(s->rounds);
 	}
-	s->ops->again(s->arg);
+	sync_role_again(&s->role);
 }
 
 /* --- what the target says --------------------------------------------------- */
-
-static int
-take_hello(struct sync_send *s, const Persona__Sync__Hello *hello)
-{
-	char text[96];
-	int r;
-
-	if (hello->version != PROTOCOL_VERSION) {
-		snprintf(text, sizeof(text), "this handset speaks version %u, "
-		    "the other one %u", PROTOCOL_VERSION, hello->version);
-		give_up(s, REASON_VERSION, text);
-		return 0;
-	}
-	enter(s, SYNC_OFFER);
-	r = bundle_send(s->role.bundle, FRAME_MESSAGE, 0, s->offer, s->offer_len);
-	return r;
-}
 
 static int
 take_prepared(struct sync_send *s, const Persona__Sync__Prepared *prepared)
 {
 	if (!s->root_sent || prepared->tenure != s->tenure)
 		return -EPROTO;
-	enter(s, SYNC_PREPARED);
+	sync_role_enter(&s->role, SYNC_PREPARED);
 	s->ops->prepared(s->arg, prepared->tenure);
 	return 0;
 }
@@ -413,7 +383,7 @@ take_running(struct sync_send *s, const Persona__Sync__Running *running)
 {
 	if (running->tenure != s->tenure)
 		return -EPROTO;
-	enter(s, SYNC_RUNNING);
+	sync_role_enter(&s->role, SYNC_RUNNING);
 	s->ops->running(s->arg, running->tenure,
 	    running->has_blackout_ns ? running->blackout_ns : 0);
 	sync_role_finish(&s->role, REASON_OK, NULL);
@@ -422,14 +392,15 @@ take_running(struct sync_send *s, const Persona__Sync__Running *running)
 
 /* A message the target may send in this state, else -EPROTO. */
 static int
-take_message(void *arg, const Persona__Sync__SyncMessage *m)
+take_message(void *engine, const Persona__Sync__SyncMessage *m)
 {
-	struct sync_send *s = arg;
+	struct sync_send *s = engine;
 
 	switch (m->kind_case) {
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO:
 		return s->role.state == SYNC_HELLO ?
-		    take_hello(s, m->hello) : -EPROTO;
+		    sync_offer_send(&s->offer, &s->role, m->hello) :
+		    -EPROTO;
 	case PERSONA__SYNC__SYNC_MESSAGE__KIND_ACCEPT:
 		if (s->role.state != SYNC_OFFER || s->accepted)
 			return -EPROTO;
@@ -458,95 +429,54 @@ take_message(void *arg, const Persona__Sync__SyncMessage *m)
 }
 
 static int
-frame_cb(void *arg, const struct frame *f, const uint8_t *payload)
+take_frame(void *engine, const struct frame *f, const uint8_t *payload)
 {
-	struct sync_send *s = arg;
-	int r = -EPROTO;
+	struct sync_send *s = engine;
 
-	if (s->role.ending)
-		return 0;
-	if (f->kind == FRAME_MESSAGE)
-		r = sync_role_message(f, payload, take_message, s);
-	if (r == -EPROTO)
-		give_up(s, REASON_PROTOCOL, NULL);
-	else if (r < 0 && !s->role.link_dead)
-		give_up_r(s, r);
-	return 0;
+	return f->kind == FRAME_MESSAGE ?
+	    sync_role_message(&s->role, f, payload, take_message) : -EPROTO;
 }
 
 static void
-room_cb(void *arg)
+frame_failed(void *engine, int r)
 {
-	struct sync_send *s = arg;
-
-	s->ops->again(s->arg);
-}
-
-static void
-failed_cb(void *arg, int r, const char *why)
-{
-	sync_role_link_failed(&((struct sync_send *)arg)->role, r, why);
-}
-
-static uint64_t
-bundle_now_ns(void *arg)
-{
-	return now_ns(arg);
+	give_up_r(engine, r);
 }
 
 /* --- life ------------------------------------------------------------------- */
-
-static int
-pack_offer(struct sync_send *s, const Persona__Transfer__Persona *persona)
-{
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Offer offer = PERSONA__SYNC__OFFER__INIT;
-
-	offer.persona = (Persona__Transfer__Persona *)(uintptr_t)persona;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_OFFER;
-	m.offer = &offer;
-	s->offer_len = persona__sync__sync_message__get_packed_size(&m);
-	if ((s->offer = malloc(s->offer_len)) == NULL)
-		return -ENOMEM;
-	persona__sync__sync_message__pack(&m, s->offer);
-	return 0;
-}
 
 int
 sync_send_new(struct sync_send **sp, const struct sync_send_config *cfg,
     const struct sync_send_ops *ops, void *arg)
 {
-	static const struct bundle_ops bundle_ops = {
-		.now_ns = bundle_now_ns,
-		.frame = frame_cb,
-		.room = room_cb,
-		.failed = failed_cb,
+	static const struct sync_role_ops role_ops = {
+		.verb = "sending",
+		.goodbye_ns = GOODBYE_NS,
+		.frame = take_frame,
+		.failed = frame_failed,
 	};
+	const struct sync_owner owner = { ops->now_ns, ops->again, ops->ended,
+	    arg };
 	struct sync_send *s;
-	const char *why;
 	int r;
 
-	if (cfg->attempt == 0 || sync_check_persona(cfg->persona, &why) < 0)
+	if (cfg->attempt == 0)
 		return -EINVAL;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return -ENOMEM;
 	s->ops = ops;
 	s->arg = arg;
 	s->tenure = cfg->persona->tenure + 1;
-	s->role = (struct sync_role){ .verb = "sending", .arg = arg,
-	    .goodbye_ns = GOODBYE_NS, .now_ns = ops->now_ns,
-	    .again = ops->again, .ended = ops->ended };
-	snprintf(s->role.name, sizeof(s->role.name), "%s", cfg->persona->name);
 	effort_init(&s->effort);
 	policy_init(&s->policy, cfg->blackout_budget_ms * MS,
 	    cfg->allow_throttle);
-	if ((r = space_plan(&s->plan, cfg->persona->ram_bytes,
-	    cfg->persona->spec)) < 0 ||
-	    (r = pack_offer(s, cfg->persona)) < 0 ||
-	    (r = bundle_new(&s->role.bundle, &bundle_ops, s, cfg->attempt)) < 0) {
+	if ((r = sync_offer_init(&s->offer, cfg->persona, false)) < 0 ||
+	    (r = sync_role_init(&s->role, &role_ops, s, &owner,
+	    cfg->attempt)) < 0) {
 		sync_send_free(s);
 		return r;
 	}
+	snprintf(s->role.name, sizeof(s->role.name), "%s", cfg->persona->name);
 	bundle_set_cap(s->role.bundle, cfg->bandwidth_limit);
 	*sp = s;
 	return 0;
@@ -557,9 +487,9 @@ sync_send_free(struct sync_send *s)
 {
 	if (s == NULL)
 		return;
-	bundle_free(s->role.bundle);
+	sync_role_fini(&s->role);
 	rounds_free(s->rounds);
-	free(s->offer);
+	sync_offer_fini(&s->offer);
 	free(s->machine);
 	free(s);
 }
@@ -575,8 +505,7 @@ sync_send_start(struct sync_send *s, struct space *space, uint64_t *dirty)
 {
 	int r;
 
-	if (s->rounds != NULL ||
-	    !space_plan_equal(space_regions(space), &s->plan))
+	if (s->rounds != NULL || !sync_offer_fits(&s->offer, space))
 		return -EINVAL;
 	if ((r = rounds_new(&s->rounds, space, dirty, 0)) < 0)
 		return r;
@@ -625,7 +554,7 @@ sync_send_step(struct sync_send *s)
 void
 sync_send_tick(struct sync_send *s)
 {
-	uint64_t now = now_ns(s);
+	uint64_t now = sync_role_now_ns(&s->role);
 	struct sync_progress p;
 
 	if (s->role.state == SYNC_ENDED)

@@ -30,8 +30,6 @@ struct saver {
 	struct space		*from, *to;
 	struct sync_save	*engine;
 	struct vmm_harvest	*vmm;
-	uint64_t		*dirty;		/* NULL: no log */
-	size_t			dirty_bytes;
 	uint64_t		told_ns;
 };
 
@@ -171,40 +169,6 @@ plan_of(struct space_plan *plan, Persona__Transfer__Region *const *regions,
 }
 
 static int
-map_dirty(struct saver *s, int fd)
-{
-	struct stat st;
-	void *p;
-	int r = -EINVAL;
-
-	if (fd < 0)
-		return -EINVAL;
-	s->dirty_bytes = (space_regions(s->from)->n_dirty + 63) / 64 *
-	    sizeof(uint64_t);
-	if (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= s->dirty_bytes) {
-		p = mmap(NULL, s->dirty_bytes, PROT_READ | PROT_WRITE,
-		    MAP_SHARED, fd, 0);
-		r = p != MAP_FAILED ? 0 : -errno;
-		if (r == 0)
-			s->dirty = p;
-	}
-	close(fd);
-	return r;
-}
-
-static int
-take_log(struct saver *s, struct ipc_msg *in, size_t at)
-{
-	int fd = ipc_take_fd(in, at), r;
-
-	if (fd < 0)
-		return -EINVAL;
-	if ((r = vmm_harvest_open(&s->vmm, s->w->base, fd, &vmm_ops, s)) < 0)
-		return r;
-	return map_dirty(s, ipc_take_fd(in, at + 1));
-}
-
-static int
 begin(struct saver *s, const Persona__Transfer__SaveSetup *setup,
     struct ipc_msg *in)
 {
@@ -221,11 +185,14 @@ begin(struct saver *s, const Persona__Transfer__SaveSetup *setup,
 	    setup->n_source, in, false, &n)) < 0 ||
 	    (r = worker_space(&s->to, &plan, setup->target, setup->n_target,
 	    in, true, &n)) < 0 ||
-	    (!setup->stop_first && (r = take_log(s, in, n)) < 0))
+	    (!setup->stop_first && (r = vmm_harvest_open(&s->vmm, s->w->base,
+	    ipc_take_fd(in, n), ipc_take_fd(in, n + 1),
+	    space_regions(s->from)->n_dirty, &vmm_ops, s)) < 0))
 		return r;
 	c.from = s->from;
 	c.to = s->to;
-	c.dirty = s->dirty;
+	if (s->vmm != NULL)
+		c.dirty = vmm_harvest_bitmap(s->vmm);
 	if ((r = sync_save_new(&s->engine, &c, &engine_ops, s)) < 0)
 		return r;
 	log_debug("persona %s: saving", setup->name);
@@ -331,8 +298,6 @@ save_close(void *role)
 	sync_save_free(s->engine);
 	space_free(s->from);
 	space_free(s->to);
-	if (s->dirty != NULL)
-		munmap(s->dirty, s->dirty_bytes);
 	free(s);
 }
 

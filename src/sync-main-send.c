@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * persona-sync send: reaches the peer, then stands between personad, persona-vmm
- * and the engine of sync-send.c, or of sync-ask.c when it is only asked. Gets guest memory only after the peer has
- * proven its key. Decides nothing about the guest.
+ * and the engine of sync-send.c, or of sync-ask.c when it is only asked. Gets guest
+ * memory only after the peer has proven its key. Decides nothing about the guest.
  */
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gate-command.h"
@@ -35,8 +33,6 @@ struct sender {
 	struct sync_ask		*ask;		/* or this for a question */
 	struct vmm_harvest	*vmm;
 	struct space		*space;
-	uint64_t		*dirty;
-	size_t			dirty_bytes;
 	/* connecting */
 	Persona__Transfer__TransferMessage *setup;	/* a copy */
 	char			*key;
@@ -386,28 +382,6 @@ out:
 		close(fd);
 }
 
-static int
-map_dirty(struct sender *s, int fd)
-{
-	uint64_t words = (space_regions(s->space)->n_dirty + 63) / 64;
-	struct stat st;
-	void *p;
-	int r = -EINVAL;
-
-	if (fd < 0)
-		return -EINVAL;
-	s->dirty_bytes = words * sizeof(uint64_t);
-	if (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= s->dirty_bytes) {
-		p = mmap(NULL, s->dirty_bytes, PROT_READ | PROT_WRITE,
-		    MAP_SHARED, fd, 0);
-		r = p != MAP_FAILED ? 0 : -errno;
-		if (r == 0)
-			s->dirty = p;
-	}
-	close(fd);
-	return r;
-}
-
 /* The regions, then the socket to the vmm, then the bitmap shared with it. */
 static int
 take_memory(struct sender *s, const Persona__Transfer__SendMemory *memory,
@@ -418,21 +392,21 @@ take_memory(struct sender *s, const Persona__Transfer__SendMemory *memory,
 		.failed = vmm_failed,
 	};
 	struct space_plan plan;
+	uint64_t *dirty;
 	size_t n = 0;
-	int fd, r;
+	int r;
 
 	if ((r = space_plan(&plan, setup(s)->persona->ram_bytes,
 	    setup(s)->persona->spec)) < 0 ||
 	    (r = worker_space(&s->space, &plan, memory->regions,
 	    memory->n_regions, in, false, &n)) < 0)
 		return r;
-	if ((fd = ipc_take_fd(in, n)) < 0)
-		return -EINVAL;
-	if ((r = vmm_harvest_open(&s->vmm, s->w->base, fd, &ops, s)) < 0 ||
-	    (r = map_dirty(s, ipc_take_fd(in, n + 1))) < 0)
+	if ((r = vmm_harvest_open(&s->vmm, s->w->base, ipc_take_fd(in, n),
+	    ipc_take_fd(in, n + 1), plan.n_dirty, &ops, s)) < 0)
 		return r;
-	return s->ask != NULL ? sync_ask_start(s->ask, s->space, s->dirty) :
-	    sync_send_start(s->engine, s->space, s->dirty);
+	dirty = vmm_harvest_bitmap(s->vmm);
+	return s->ask != NULL ? sync_ask_start(s->ask, s->space, dirty) :
+	    sync_send_start(s->engine, s->space, dirty);
 }
 
 static void
@@ -530,8 +504,6 @@ send_close(void *role)
 	sync_ask_free(s->ask);
 	vmm_harvest_close(s->vmm);
 	space_free(s->space);
-	if (s->dirty != NULL)
-		munmap(s->dirty, s->dirty_bytes);
 	if (s->setup != NULL)
 		persona__transfer__transfer_message__free_unpacked(s->setup,
 		    NULL);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* The TRANSFER role of vmm.proto. Knows no page and no peer. */
+/* The TRANSFER role of vmm.proto. Reads no page and knows no peer. */
 #include "vmm-harvest.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ipc.h"
@@ -18,6 +20,8 @@ struct vmm_harvest {
 	void		*arg;
 	int		fd;
 	struct event	*event;
+	uint64_t	*bitmap;
+	size_t		bitmap_bytes;
 	uint64_t	next_id, harvest_id;	/* harvest_id 0: none asked */
 	bool		failed;
 	struct ipc_msg	in;
@@ -112,26 +116,68 @@ vmm_harvest_throttle(struct vmm_harvest *h, unsigned int percent)
 	(void)ask(h, &request);
 }
 
+uint64_t *
+vmm_harvest_bitmap(struct vmm_harvest *h)
+{
+	return h->bitmap;
+}
+
+static int
+map_bitmap(struct vmm_harvest *h, int fd, uint64_t n_pages)
+{
+	size_t bytes = (n_pages + 63) / 64 * sizeof(uint64_t);
+	struct stat st;
+	void *p;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size < bytes)
+		return -EINVAL;
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	h->bitmap = p;
+	h->bitmap_bytes = bytes;
+	return 0;
+}
+
+static int
+listen_to(struct vmm_harvest *h, struct event_base *base)
+{
+	h->event = event_new(base, h->fd, EV_READ | EV_PERSIST, readable_cb, h);
+	return h->event != NULL && event_add(h->event, NULL) == 0 ?
+	    0 : -ENOMEM;
+}
+
 int
 vmm_harvest_open(struct vmm_harvest **hp, struct event_base *base, int fd,
-    const struct vmm_harvest_ops *ops, void *arg)
+    int bitmap_fd, uint64_t n_pages, const struct vmm_harvest_ops *ops,
+    void *arg)
 {
-	struct vmm_harvest *h = calloc(1, sizeof(*h));
+	struct vmm_harvest *h = NULL;
+	int r = -EINVAL;
 
-	if (h == NULL) {
-		close(fd);
-		return -ENOMEM;
-	}
+	if (fd < 0 || bitmap_fd < 0)
+		goto out;
+	r = -ENOMEM;
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		goto out;
 	h->ops = ops;
 	h->arg = arg;
 	h->fd = fd;
-	h->event = event_new(base, fd, EV_READ | EV_PERSIST, readable_cb, h);
-	if (h->event == NULL || event_add(h->event, NULL) < 0) {
-		vmm_harvest_close(h);
-		return -ENOMEM;
-	}
+	fd = -1;
+	if ((r = map_bitmap(h, bitmap_fd, n_pages)) < 0 ||
+	    (r = listen_to(h, base)) < 0)
+		goto out;
 	*hp = h;
-	return 0;
+	h = NULL;
+out:
+	vmm_harvest_close(h);
+	if (bitmap_fd >= 0)
+		close(bitmap_fd);
+	if (fd >= 0)
+		close(fd);
+	return r;
 }
 
 void
@@ -141,6 +187,8 @@ vmm_harvest_close(struct vmm_harvest *h)
 		return;
 	if (h->event != NULL)
 		event_free(h->event);
+	if (h->bitmap != NULL)
+		munmap(h->bitmap, h->bitmap_bytes);
 	close(h->fd);
 	free(h);
 }

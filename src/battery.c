@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "number.h"
+
 #define LINE_MAX_BYTES	64
 
 static bool
@@ -32,17 +34,15 @@ read_word(const char *dir, const char *name, const char *what,
 static bool
 read_one(const char *dir, const char *name, struct battery *b)
 {
-	char line[LINE_MAX_BYTES], *end;
-	unsigned long percent;
+	char line[LINE_MAX_BYTES];
+	uint64_t percent;
 
 	if (name[0] == '.' || !read_word(dir, name, "type", line) ||
 	    strcmp(line, "Battery") != 0 ||
 	    (read_word(dir, name, "scope", line) &&
 	    strcmp(line, "Device") == 0) ||
-	    !read_word(dir, name, "capacity", line))
-		return false;
-	percent = strtoul(line, &end, 10);
-	if (end == line || *end != '\0' || percent > 100)
+	    !read_word(dir, name, "capacity", line) ||
+	    number_parse(line, 0, 100, &percent) < 0)
 		return false;
 	b->percent = (unsigned int)percent;
 	b->charging = read_word(dir, name, "status", line) &&

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "number.h"
 #include "pubkey.h"
 #include "text.h"
 
@@ -30,20 +31,6 @@ complain(char *err, const char *fmt, ...)
 	vsnprintf(err, CONF_ERROR_MAX, fmt, ap);
 	va_end(ap);
 	return -EINVAL;
-}
-
-static int
-parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-	char *end;
-
-	if (text[0] < '0' || text[0] > '9')
-		return -EINVAL;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	if (errno != 0 || *end != '\0' || *out < min || *out > max)
-		return -EINVAL;
-	return 0;
 }
 
 int
@@ -116,7 +103,7 @@ set_port(struct conf *c, const char *value, char *err)
 {
 	uint64_t n;
 
-	if (parse_number(value, 0, UINT16_MAX, &n) < 0)
+	if (number_parse(value, 0, UINT16_MAX, &n) < 0)
 		return complain(err, "port must be a number from 0 (any free "
 		    "port) to 65535");
 	c->port = (uint16_t)n;
@@ -179,7 +166,7 @@ set_peer(struct conf *c, const char *value, char *err)
 	if (c->n_peers == CONF_PEERS_MAX)
 		return complain(err, "more than %d peers", CONF_PEERS_MAX);
 	if (sscanf(value, "%63s %127s %7s %c", name, host, port,
-	    &extra) != 3 || parse_number(port, 1, UINT16_MAX, &n) < 0)
+	    &extra) != 3 || number_parse(port, 1, UINT16_MAX, &n) < 0)
 		return complain(err, "peer wants: NAME HOST PORT");
 	p = &c->peers[c->n_peers++];
 	memcpy(p->name, name, sizeof(name));
@@ -214,7 +201,7 @@ set_budget(struct conf *c, const char *value, char *err)
 {
 	uint64_t n;
 
-	if (parse_number(value, 1, BUDGET_MAX_MS, &n) < 0)
+	if (number_parse(value, 1, BUDGET_MAX_MS, &n) < 0)
 		return complain(err, "blackout-budget must be 1 to %d "
 		    "milliseconds", BUDGET_MAX_MS);
 	c->blackout_budget_ms = (uint32_t)n;
@@ -235,7 +222,7 @@ set_channels(struct conf *c, const char *value, char *err)
 {
 	uint64_t n;
 
-	if (parse_number(value, 1, STREAMS_MAX, &n) < 0)
+	if (number_parse(value, 1, STREAMS_MAX, &n) < 0)
 		return complain(err, "channels must be 1 to %u", STREAMS_MAX);
 	c->channels = (uint32_t)n;
 	return 0;
@@ -264,7 +251,7 @@ set_first_uid(struct conf *c, const char *value, char *err)
 {
 	uint64_t n;
 
-	if (parse_number(value, 1, INT32_MAX - CONF_UIDS, &n) < 0)
+	if (number_parse(value, 1, INT32_MAX - CONF_UIDS, &n) < 0)
 		return complain(err, "persona-uids must be the first of %u user "
 		    "numbers that nobody else has", CONF_UIDS);
 	c->first_uid = (uint32_t)n;

@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,6 +23,7 @@
 #include "config.h"
 #include "ipc.h"
 #include "log.h"
+#include "number.h"
 #include "pair-dial.h"
 #include "pair-tell.h"
 #include "pairing.h"
@@ -486,14 +488,14 @@ parse_ipc_fd(int argc, char **argv)
 		{ 0 },
 	};
 	int c, fd = -1;
-	char *end;
+	uint64_t n;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'i':
-			fd = (int)strtol(optarg, &end, 10);
-			if (*end != '\0' || end == optarg || fd < 0)
+			if (number_parse(optarg, 0, INT_MAX, &n) < 0)
 				fatal("--ipc-fd %s: not a descriptor", optarg);
+			fd = (int)n;
 			break;
 		case 'h':
 			printf("usage: persona-pair --ipc-fd N\n"

@@ -18,6 +18,7 @@
 #include "listen.h"
 #include "log.h"
 #include "move.h"
+#include "number.h"
 
 #define PEERS_CHUNK	32	/* in one reply (IPC_MAX_MSG) */
 #define LINE_BYTES	(PEER_HOST_MAX + 64)
@@ -189,14 +190,11 @@ static bool
 split_address(const char *text, char host[PEER_HOST_MAX + 1], uint16_t *port)
 {
 	const char *colon = strrchr(text, ':');
+	uint64_t n;
 	size_t len;
-	char *end;
-	long n;
 
-	if (colon == NULL || colon == text)
-		return false;
-	n = strtol(colon + 1, &end, 10);
-	if (*end != '\0' || end == colon + 1 || n < 1 || n > UINT16_MAX)
+	if (colon == NULL || colon == text ||
+	    number_parse(colon + 1, 1, UINT16_MAX, &n) < 0)
 		return false;
 	len = (size_t)(colon - text);
 	if (text[0] == '[' && text[len - 1] == ']') {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "number.h"
 #include "policy.h"
 
 #define POLICY_LINE_MAX	512	/* bytes */
@@ -23,18 +24,6 @@ complain(char *err, const char *fmt, ...)
 	vsnprintf(err, POLICY_WHY_MAX, fmt, ap);
 	va_end(ap);
 	return -EINVAL;
-}
-
-static int
-parse_number(const char *text, uint64_t *out)
-{
-	char *end;
-
-	if (text[0] < '0' || text[0] > '9')
-		return -EINVAL;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return errno != 0 || *end != '\0' ? -EINVAL : 0;
 }
 
 static int
@@ -63,7 +52,7 @@ set_issuer(struct policy *p, const char *value, char *err)
 static int
 set_serial(struct policy *p, const char *value, char *err)
 {
-	return parse_number(value, &p->serial) == 0 ? 0 :
+	return number_parse(value, 0, UINT64_MAX, &p->serial) == 0 ? 0 :
 	    complain(err, "a serial is a number");
 }
 

@@ -15,6 +15,7 @@
 #include "bounds.h"
 #include "daemon.h"
 #include "log.h"
+#include "number.h"
 #include "privdir.h"
 #include "vault.h"
 
@@ -63,14 +64,10 @@ saved_is(const struct daemon *d, const char *id, unsigned int n)
 static unsigned int
 parse_number(const char *name)
 {
-	char back[16];
-	char *end;
-	unsigned long n = strtoul(name, &end, 10);
+	uint64_t n;
 
-	if (*end != '\0' || n < 1 || n > CHECKPOINTS_MAX)
-		return 0;
-	snprintf(back, sizeof(back), "%lu", n);
-	return strcmp(back, name) == 0 ? (unsigned int)n : 0;
+	return name[0] != '0' && number_parse(name, 1, CHECKPOINTS_MAX,
+	    &n) == 0 ? (unsigned int)n : 0;
 }
 
 static int

@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "number.h"
 #include "sync-roles.h"
 
 static const char usage[] =
@@ -32,20 +32,6 @@ static const char usage[] =
 "  --debug      tell the whole story on standard error\n"
 "  --help       this text\n"
 "  --version    the version\n";
-
-/* A descriptor number, or -1. */
-static int
-parse_fd(const char *s)
-{
-	char *end;
-	long v;
-
-	errno = 0;
-	v = strtol(s, &end, 10);
-	if (errno != 0 || end == s || *end != '\0' || v < 0 || v > INT_MAX)
-		return -1;
-	return (int)v;
-}
 
 static const struct worker_role *
 find_role(const char *name)
@@ -74,13 +60,15 @@ main(int argc, char **argv)
 	enum log_level level = LOG_INFO;
 	const struct worker_role *role;
 	uint32_t uid, gid;
+	uint64_t n;
 	int32_t pid;
 	int fd = -1, c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'i':
-			fd = parse_fd(optarg);
+			if (number_parse(optarg, 0, INT_MAX, &n) == 0)
+				fd = (int)n;
 			break;
 		case 'd':
 			level = LOG_DEBUG;

@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "log.h"
+
 static int
 write_file(const char *path, const char *text)
 {
@@ -118,19 +120,24 @@ drop_capabilities(void)
 }
 
 int
-confine_enter(const struct confine *c, char *why)
+confine_enter(const struct confine *c)
 {
 	const char *step = "";
 	bool root = geteuid() == 0;
 	int r;
 
-	why[0] = '\0';
 	if (!c->keep_host && (r = own_spaces(&step)) < 0)
-		snprintf(why, CONFINE_WHY_MAX, "this host gives no %s: %s",
-		    step, strerror(-r));
-	if (root && c->uid != 0 && (r = become(c->uid)) < 0)
+		log_info("this host gives no %s: %s", step, strerror(-r));
+	if (root && c->uid != 0 && (r = become(c->uid)) < 0) {
+		log_err("cannot become user %u: %s", (unsigned int)c->uid,
+		    strerror(-r));
 		return r;
+	}
 	/* Root that was not told to become somebody else needs its own rights:
 	 * a developer's run by hand. */
-	return root && c->uid == 0 ? 0 : drop_capabilities();
+	if (root && c->uid == 0)
+		return 0;
+	if ((r = drop_capabilities()) < 0)
+		log_err("cannot give up capabilities: %s", strerror(-r));
+	return r;
 }

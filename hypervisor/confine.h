@@ -18,9 +18,6 @@ struct confine {
 	bool		keep_host;
 };
 
-/* Why it is less than it could be, as a sentence; or empty. */
-#define CONFINE_WHY_MAX	160
-
 /*
  * Leave the host's network, file system, IPC and host name behind: from here there
  * is an empty, read-only root and what is open already. Root does that as root and
@@ -28,9 +25,9 @@ struct confine {
  * is left. Before any thread runs and any stranger's byte is read.
  *
  * 0 when everything that was asked for is so, or all but the namespaces, which not
- * every host lets us make: then `why` says so. -errno when the user cannot be
- * changed; then leave.
+ * every host lets us make. -errno when the user cannot be changed; then leave. Logs
+ * either.
  */
-int	confine_enter(const struct confine *c, char *why);
+int	confine_enter(const struct confine *c);
 
 #endif

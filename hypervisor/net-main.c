@@ -9,10 +9,8 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bounds.h"
@@ -23,6 +21,7 @@
 #include "net-sandbox.h"
 #include "net-slirp.h"
 #include "net-wire.h"
+#include "program.h"
 
 #define NAMES_CHECK_MS	2000u	/* between looks at resolv.conf */
 
@@ -60,61 +59,24 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static void
-usage(FILE *f)
-{
-	fputs("persona-net - one persona's way to the network; started by "
-	    "personad\n"
-	    "\n"
-	    "  --frame-fd N      socket to the guest's network card\n"
-	    "  --listen-fd N     socket where personad connects\n"
-	    "  --forward [udp:][ADDR:]HOSTPORT:GUESTPORT\n"
-	    "                    a port of this handset that leads into the "
-	    "guest\n"
-	    "  --host-loopback   let the guest reach this handset's own local\n"
-	    "                    services at 10.0.2.2\n"
-	    "  --user N          become this user number, when started by root\n"
-	    "  --no-sandbox      without the system call filter, to debug\n"
-	    "  -v, --verbose     log more\n"
-	    "  -h, --help        this text\n"
-	    "  -V, --version     the version\n", f);
-}
+static const char usage[] =
+    "persona-net - one persona's way to the network; started by "
+    "personad\n"
+    "\n"
+    "  --frame-fd N      socket to the guest's network card\n"
+    "  --listen-fd N     socket where personad connects\n"
+    "  --forward [udp:][ADDR:]HOSTPORT:GUESTPORT\n"
+    "                    a port of this handset that leads into the "
+    "guest\n"
+    "  --host-loopback   let the guest reach this handset's own local\n"
+    "                    services at 10.0.2.2\n"
+    "  --user N          become this user number, when started by root\n"
+    "  --no-sandbox      without the system call filter, to debug\n"
+    "  -v, --verbose     log more\n"
+    "  -h, --help        this text\n"
+    "  -V, --version     the version\n";
 
 /* --- options -------------------------------------------------------------- */
-
-static int
-parse_fd(const char *text, int *fd)
-{
-	char *end;
-	long n;
-
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || n < 3 || n > 1023) {
-		fprintf(stderr, "persona-net: \"%s\" is no descriptor\n", text);
-		return -EINVAL;
-	}
-	*fd = (int)n;
-	return 0;
-}
-
-static int
-parse_user(const char *text, uid_t *user)
-{
-	char *end;
-	long n;
-
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || n < 1 ||
-	    n > INT32_MAX) {
-		fprintf(stderr, "persona-net: \"%s\" is no user number\n",
-		    text);
-		return -EINVAL;
-	}
-	*user = (uid_t)n;
-	return 0;
-}
 
 static int
 parse_forward(struct options *o, const char *text)
@@ -131,20 +93,26 @@ parse_forward(struct options *o, const char *text)
 }
 
 static int
-parse_one(struct options *o, int opt, const char *arg)
+parse_one(const struct program *p, void *arg, int opt, const char *value)
 {
+	struct options *o = arg;
+	uint64_t n = 0;
+	int r;
+
 	switch (opt) {
 	case OPT_FRAME:
-		return parse_fd(arg, &o->frame_fd);
+		return program_fd(p, "--frame-fd", value, &o->frame_fd);
 	case OPT_LISTEN:
-		return parse_fd(arg, &o->listen_fd);
+		return program_fd(p, "--listen-fd", value, &o->listen_fd);
 	case OPT_FORWARD:
-		return parse_forward(o, arg);
+		return parse_forward(o, value);
 	case OPT_HOST_LOOPBACK:
 		o->host_loopback = true;
 		return 0;
 	case OPT_USER:
-		return parse_user(arg, &o->user);
+		r = program_number(p, "--user", value, 1, INT32_MAX, &n);
+		o->user = (uid_t)n;
+		return r;
 	case OPT_NO_SANDBOX:
 		o->sandbox = false;
 		return 0;
@@ -240,18 +208,14 @@ static int
 enter_sandbox(struct net *n, const struct options *o)
 {
 	const struct confine around = { .uid = o->user, .keep_host = true };
-	char why[CONFINE_WHY_MAX];
 	int r;
 
 	if (!o->sandbox) {
 		log_warn("running without the sandbox");
 		return 0;
 	}
-	if ((r = confine_enter(&around, why)) < 0) {
-		log_err("cannot become user %u: %s", (unsigned int)o->user,
-		    strerror(-r));
+	if ((r = confine_enter(&around)) < 0)
 		return r;
-	}
 	if ((r = net_sandbox_enter(&n->names)) < 0)
 		log_err("the sandbox cannot be entered: %s", strerror(-r));
 	else
@@ -302,32 +266,26 @@ run_options(const struct options *o)
 	return r < 0 ? 1 : 0;
 }
 
+static const struct program program = {
+	.name = "persona-net",
+	.usage = usage,
+	.options = long_options,
+	.take = parse_one,
+};
+
 int
 main(int argc, char **argv)
 {
 	struct options o = { .frame_fd = -1, .listen_fd = -1,
 	    .sandbox = true, .level = LOG_INFO };
-	int opt;
+	int status = program_options(&program, &o, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "vhV", long_options,
-	    NULL)) != -1) {
-		if (opt == 'h') {
-			usage(stdout);
-			return 0;
-		}
-		if (opt == 'V') {
-			puts("persona-net " PACKAGE_VERSION);
-			return 0;
-		}
-		if (parse_one(&o, opt, optarg) < 0) {
-			fputs("Try persona-net --help.\n", stderr);
-			return 2;
-		}
-	}
-	if (optind < argc || o.frame_fd < 0) {
-		usage(stderr);
+	if (status >= 0)
+		return status;
+	if (o.frame_fd < 0) {
+		fputs(usage, stderr);
 		return 2;
 	}
-	log_init("persona-net", o.level);
+	log_init(program.name, o.level);
 	return run_options(&o);
 }

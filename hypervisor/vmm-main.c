@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "hv.h"
 #include "log.h"
 #include "probe.h"
+#include "program.h"
 #include "run.h"
 #include "sandbox.h"
 
@@ -62,40 +62,25 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static void
-usage(FILE *f)
-{
-	fputs("persona-vmm - run one guest on KVM\n"
-	    "\n"
-	    "  persona-vmm --control-fd N [--listen-fd M]   under personad\n"
-	    "  persona-vmm --kernel FILE [options]          on this terminal\n"
-	    "  persona-vmm --probe [--json]                 judge this KVM\n"
-	    "\n"
-	    "  --user N          become this user number, when started by root\n"
-	    "  --kernel FILE     ELF (multiboot, PVH, vmlinux) or bzImage\n"
-	    "  --initrd FILE     initramfs\n"
-	    "  --append TEXT     kernel command line\n"
-	    "  --memory SIZE     64M to 8G (default 128M)\n"
-	    "  --cpus N          1 to 8 (default 1)\n"
-	    "  --cpu BASELINE    x86-64-v1 to x86-64-v4 (default: the best up\n"
-	    "                    to x86-64-v2)\n"
-	    "  --no-sandbox      without the system call filter, to debug\n"
-	    "  -v, --verbose     log more\n"
-	    "  -h, --help        this text\n"
-	    "  -V, --version     the version\n", f);
-}
-
-/* A number in [min, max] and nothing behind it. 0 or -EINVAL. */
-static int
-parse_int(const char *s, long min, long max, long *out)
-{
-	char *end;
-
-	errno = 0;
-	*out = strtol(s, &end, 10);
-	return errno != 0 || end == s || *end != '\0' || *out < min ||
-	    *out > max ? -EINVAL : 0;
-}
+static const char usage[] =
+    "persona-vmm - run one guest on KVM\n"
+    "\n"
+    "  persona-vmm --control-fd N [--listen-fd M]   under personad\n"
+    "  persona-vmm --kernel FILE [options]          on this terminal\n"
+    "  persona-vmm --probe [--json]                 judge this KVM\n"
+    "\n"
+    "  --user N          become this user number, when started by root\n"
+    "  --kernel FILE     ELF (multiboot, PVH, vmlinux) or bzImage\n"
+    "  --initrd FILE     initramfs\n"
+    "  --append TEXT     kernel command line\n"
+    "  --memory SIZE     64M to 8G (default 128M)\n"
+    "  --cpus N          1 to 8 (default 1)\n"
+    "  --cpu BASELINE    x86-64-v1 to x86-64-v4 (default: the best up\n"
+    "                    to x86-64-v2)\n"
+    "  --no-sandbox      without the system call filter, to debug\n"
+    "  -v, --verbose     log more\n"
+    "  -h, --help        this text\n"
+    "  -V, --version     the version\n";
 
 /* "512M", "2G"; plain numbers are megabytes. */
 static int
@@ -120,25 +105,17 @@ parse_memory(const char *s, uint64_t *bytes)
 }
 
 static int
-bad(const char *option, const char *value)
+parse_one(const struct program *p, void *arg, int opt, const char *value)
 {
-	fprintf(stderr, "persona-vmm: %s: \"%s\" will not do\n", option,
-	    value);
-	return -EINVAL;
-}
-
-static int
-parse_one(struct options *o, int opt, const char *arg)
-{
-	long n;
+	struct options *o = arg;
+	uint64_t n = 0;
+	int r;
 
 	switch (opt) {
 	case OPT_CONTROL:
+		return program_fd(p, "--control-fd", value, &o->control_fd);
 	case OPT_LISTEN:
-		if (parse_int(arg, 3, 1023, &n) < 0)
-			return bad("descriptor", arg);
-		*(opt == OPT_CONTROL ? &o->control_fd : &o->listen_fd) = (int)n;
-		return 0;
+		return program_fd(p, "--listen-fd", value, &o->listen_fd);
 	case OPT_PROBE:
 		o->probe = true;
 		return 0;
@@ -146,32 +123,30 @@ parse_one(struct options *o, int opt, const char *arg)
 		o->json = true;
 		return 0;
 	case OPT_KERNEL:
-		o->kernel = arg;
+		o->kernel = value;
 		return 0;
 	case OPT_INITRD:
-		o->initrd = arg;
+		o->initrd = value;
 		return 0;
 	case OPT_APPEND:
-		if (strlen(arg) > CMDLINE_MAX)
-			return bad("--append", "(too long)");
-		o->run.cmdline = arg;
+		if (strlen(value) > CMDLINE_MAX)
+			return program_refuse(p, "--append", "(too long)");
+		o->run.cmdline = value;
 		return 0;
 	case OPT_MEMORY:
-		return parse_memory(arg, &o->run.ram_bytes) < 0 ?
-		    bad("--memory", arg) : 0;
+		return parse_memory(value, &o->run.ram_bytes) < 0 ?
+		    program_refuse(p, "--memory", value) : 0;
 	case OPT_CPUS:
-		if (parse_int(arg, 1, VCPUS_MAX, &n) < 0)
-			return bad("--cpus", arg);
+		r = program_number(p, "--cpus", value, 1, VCPUS_MAX, &n);
 		o->run.vcpus = (unsigned int)n;
-		return 0;
+		return r;
 	case OPT_CPU:
-		o->run.cpu_baseline = arg;
+		o->run.cpu_baseline = value;
 		return 0;
 	case OPT_USER:
-		if (parse_int(arg, 1, INT32_MAX, &n) < 0)
-			return bad("--user", arg);
+		r = program_number(p, "--user", value, 1, INT32_MAX, &n);
 		o->user = (uid_t)n;
-		return 0;
+		return r;
 	case OPT_NO_SANDBOX:
 		o->sandbox = false;
 		return 0;
@@ -218,20 +193,14 @@ static int
 enter_sandbox(const struct options *o)
 {
 	const struct confine around = { .uid = o->user };
-	char why[CONFINE_WHY_MAX];
 	int r;
 
 	if (!o->sandbox) {
 		log_warn("running without the sandbox");
 		return 0;
 	}
-	if ((r = confine_enter(&around, why)) < 0) {
-		log_err("cannot become user %u: %s", (unsigned int)o->user,
-		    strerror(-r));
+	if ((r = confine_enter(&around)) < 0)
 		return r;
-	}
-	if (why[0] != '\0')
-		log_info("%s", why);
 	if ((r = sandbox_enter()) < 0)
 		log_err("the sandbox cannot be entered: %s", strerror(-r));
 	return r;
@@ -291,7 +260,7 @@ run_options(struct options *o)
 		return probe.kvm == PROBE_NONE ? 1 : 0;
 	}
 	if (o->control_fd < 0 && o->listen_fd < 0 && o->kernel == NULL) {
-		usage(stderr);
+		fputs(usage, stderr);
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -307,6 +276,13 @@ run_options(struct options *o)
 	return status;
 }
 
+static const struct program program = {
+	.name = "persona-vmm",
+	.usage = usage,
+	.options = long_options,
+	.take = parse_one,
+};
+
 int
 main(int argc, char **argv)
 {
@@ -318,28 +294,10 @@ main(int argc, char **argv)
 		.run = { .kernel_fd = -1, .initrd_fd = -1, .cmdline = "",
 		    .ram_bytes = DEFAULT_RAM_BYTES, .vcpus = 1 },
 	};
-	int opt;
+	int status = program_options(&program, &o, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "vhV", long_options,
-	    NULL)) != -1) {
-		if (opt == 'h') {
-			usage(stdout);
-			return 0;
-		}
-		if (opt == 'V') {
-			puts("persona-vmm " PACKAGE_VERSION);
-			return 0;
-		}
-		if (parse_one(&o, opt, optarg) < 0) {
-			fputs("Try persona-vmm --help.\n", stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "persona-vmm: what is \"%s\"?\n",
-		    argv[optind]);
-		return 2;
-	}
-	log_init("persona-vmm", o.level);
+	if (status >= 0)
+		return status;
+	log_init(program.name, o.level);
 	return run_options(&o);
 }

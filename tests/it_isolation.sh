@@ -6,75 +6,21 @@
 # all of them, and gives nobody a user that is taken.
 set -u
 
-bin=$PWD
-guest=$bin/tests/guest/guest.elf
-skip() { echo "SKIP: it_isolation: $*"; exit 77; }
-[ "$(id -u)" = 0 ] || skip "a user for each persona needs root"
-"$bin/persona-vmm" --probe > /dev/null 2>&1 ||
-	skip "no KVM on this machine ($bin/persona-vmm --probe)"
-[ -x /usr/sbin/sshd ] || command -v sshd > /dev/null || skip "sshd is not installed"
+[ "$(id -u)" = 0 ] || {
+	echo "SKIP: it_isolation: a user for each persona needs root"
+	exit 77
+}
+. "${srcdir:-$(dirname "$0")/..}/tests/lib/daemon.sh"
 
 FIRST_UID=1500000000
 PERSONAS=8
-work=$(mktemp -d)
-runtime=$(mktemp -d /tmp/pd.XXXXXX)	# short: socket paths are
-daemon=
-failures=0
+daemon_options=(-o persona-uids=$FIRST_UID)
 
-clean() {
-	trap - EXIT INT TERM
-	[ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-	for f in "$runtime"/vmm/*.pid; do
-		[ -e "$f" ] && kill -9 "$(cut -d' ' -f1 "$f")" 2>/dev/null
-	done
-	[ "$failures" = 0 ] || tail -n 40 "$work/log"
-	rm -rf "$work" "$runtime"
-}
-trap clean EXIT
-trap 'exit 1' INT TERM
+vmm_of() { field "$1" vmm_pid; }
+status() { sed -n "s/^$2:[[:space:]]*\([^[:space:]]*\).*/\1/p" "/proc/$1/status"; }
+uid_of() { status "$1" Uid; }
 
-must() {
-	local what=$1
-	shift
-	if "$@"; then
-		echo "ok: $what"
-	else
-		echo "FAIL: $what"
-		failures=$((failures + 1))
-	fi
-}
-mustnot() {
-	local what=$1
-	shift
-	if "$@" 2> /dev/null; then
-		echo "FAIL: $what"
-		failures=$((failures + 1))
-	else
-		echo "ok: $what"
-	fi
-}
-await() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
-	done
-}
-ctl() { "$bin/personactl" -S "$runtime/control.sock" "$@"; }
-daemon_start() {
-	"$bin/personad" --state-dir "$work/state" --runtime-dir "$runtime" \
-		-o libexec-dir="$bin" -o discovery=no -o port=0 \
-		-o persona-uids=$FIRST_UID >> "$work/log" 2>&1 &
-	daemon=$!
-	await 10 ctl_answers
-}
-ctl_answers() { ctl list > /dev/null 2>&1; }
-vmm_of() { ctl show "$1" --json | sed -n 's/.*"vmm_pid": *\([0-9]*\).*/\1/p'; }
-field() { sed -n "s/^$2:[[:space:]]*\([^[:space:]]*\).*/\1/p" "/proc/$1/status"; }
-uid_of() { field "$1" Uid; }
-
-must "personad starts" daemon_start
+must "personad starts" start_daemon
 for i in $(seq $PERSONAS); do
 	ctl create "p$i" --kernel "$guest" --memory 64M \
 		--append "beat=100 hot=1M rate=256K" --start > /dev/null ||
@@ -96,15 +42,15 @@ must "out of those set aside for personas" \
 shut_in() {
 	local pid=$1 cap
 	for cap in CapInh CapPrm CapEff CapAmb; do
-		[ "$(field $pid $cap)" = 0000000000000000 ] || {
-			echo "# $pid: $cap is $(field $pid $cap)"
+		[ "$(status $pid $cap)" = 0000000000000000 ] || {
+			echo "# $pid: $cap is $(status $pid $cap)"
 			return 1
 		}
 	done
-	[ "$(field $pid NoNewPrivs)" = 1 ] || return 1
+	[ "$(status $pid NoNewPrivs)" = 1 ] || return 1
 	# A build with sanitizers has the filter, too.
-	[ "$(field $pid Seccomp)" = 2 ] || return 1
-	[ "$(field $pid Groups)" = "" ] || return 1
+	[ "$(status $pid Seccomp)" = 2 ] || return 1
+	[ "$(status $pid Groups)" = "" ] || return 1
 }
 alone() {
 	local pid=$1 space
@@ -154,8 +100,9 @@ must "and a table for people" test "$(ctl top --count 1 --delay 1 | wc -l)" = \
 must "a limit is taken" ctl limit p1 --cpu 150 --memory 128M
 must "and shown" test "$(ctl show p1 --json |
 	grep -c '"limit_cpu_percent": *150,.*"limit_memory_bytes": *134217728')" = 1
-mustnot "not one that no persona could live with" ctl limit p1 --memory 4K
-mustnot "nor one of nothing" ctl limit p1
+mustnot "not one that no persona could live with" ctl limit p1 --memory 4K \
+	2> /dev/null
+mustnot "nor one of nothing" ctl limit p1 2> /dev/null
 must "limits are lifted" ctl limit p1 --cpu none
 must "those that are named" test "$(ctl show p1 --json |
 	grep -v limit_cpu | grep -c limit_memory)" = 1
@@ -163,7 +110,7 @@ must "a guest can be asked for memory" ctl limit p1 --take-back 16M
 
 kill -9 $daemon
 wait $daemon 2>/dev/null
-must "another personad starts" daemon_start
+must "another personad starts" start_daemon
 found() { [ "$(ctl list --json | grep -o '"running"' | wc -l)" = $PERSONAS ]; }
 must "and finds all of them" await 10 found
 ctl kill p3 > /dev/null && ctl start p3 > /dev/null

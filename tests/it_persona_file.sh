@@ -12,8 +12,8 @@ bin=$PWD
 	exit 77
 }
 
+. "${srcdir:-$(dirname "$0")/..}/tests/lib/words.sh"
 work=$(mktemp -d /tmp/pf.XXXXXX)	# short: socket paths are
-failures=0
 mounted=
 
 clean() {
@@ -33,25 +33,6 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT TERM
 
-ok() { echo "ok: $*"; }
-bad() {
-	echo "FAIL: $*"
-	failures=$((failures + 1))
-}
-must() {
-	local what=$1
-	shift
-	if "$@"; then ok "$what"; else bad "$what"; fi
-}
-await() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
-	done
-}
-
 # --- two handsets, without discovery ----------------------------------------------
 ctl() {
 	local side=$1
@@ -69,17 +50,11 @@ daemon_start() {
 }
 port() { sed -n 's/.* port \([0-9]*\), control.*/\1/p' "$work/$1/log" | tail -n 1; }
 
-# refused SIDE PATTERN ARGUMENTS...: it fails and says something like that
-refused() {
-	local side=$1 pattern=$2 said
+# refused_on SIDE PATTERN ARGUMENTS...: personactl fails and says something like that
+refused_on() {
+	local side=$1 pattern=$2
 	shift 2
-	if said=$(ctl "$side" "$@" 2>&1 < /dev/null); then
-		bad "$* on $side succeeded"
-	elif echo "$said" | grep -Eq "$pattern"; then
-		ok "refused: $(echo "$said" | tail -n 1 | cut -c 13-)"
-	else
-		bad "$* on $side said \"$said\", not /$pattern/"
-	fi
+	refused "$1 on $side" "$pattern" ctl "$side" "$@" < /dev/null
 }
 id_of() { ctl "$1" show "$2" --json | sed -n 's/.*"id": *"\([0-9a-f]*\)".*/\1/p'; }
 image() { echo "$work/$1/state/images/$(id_of "$1" "$2")"; }
@@ -128,14 +103,14 @@ must "it is what it was" same_image a work b work
 	"console=ttyS0 hello" ] && ok "with its command line" || bad "the command line"
 [ "$(id_of a work)" != "$(id_of b work)" ] && ok "and is a persona of its own" ||
 	bad "two personas have one id"
-refused a 'is there already' export work "$f" --plain
-refused b 'of that name already.*--name' import "$f"
-refused b 'of that name already' import "$f" --name work
+refused_on a 'is there already' export work "$f" --plain
+refused_on b 'of that name already.*--name' import "$f"
+refused_on b 'of that name already' import "$f" --name work
 must "under another name" ctl b import "$f" --name second
 cp "$f" "$work/kept"
-refused a 'anybody can read' export work "$work/x" --plain --to phone-b
-refused a 'is not a file|no such|No such' export work "$work/none/x" --plain
-refused a 'no handset' export work "$work/x" --to nobody
+refused_on a 'anybody can read' export work "$work/x" --plain --to phone-b
+refused_on a 'is not a file|no such|No such' export work "$work/none/x" --plain
+refused_on a 'no handset' export work "$work/x" --to nobody
 [ ! -e "$work/x" ] && ok "no file after a refusal" || bad "$work/x is there"
 
 piped() { ctl a export work - --plain | ctl b import - --name piped; }
@@ -149,7 +124,7 @@ must "with a passphrase" ctl a export work "$work/locked" -p "$work/word"
 grep -q 'a line that packs' "$work/locked" && bad "it can be read"
 must "which opens it" ctl b import "$work/locked" --name locked -p "$work/word"
 must "to the same" same_image a work b locked
-refused b 'is not the one' import "$work/locked" --name x -p "$work/other"
+refused_on b 'is not the one' import "$work/locked" --name x -p "$work/other"
 setsid -w "$bin/personactl" -S "$work/b/run/control.sock" import "$work/locked" \
 	--name x < /dev/null > "$work/said" 2>&1 &&
 	bad "opened without the passphrase"
@@ -177,7 +152,7 @@ must "the two are paired" pair
 must "to a paired handset" ctl a export work "$work/sealed" --to phone-b
 must "which opens it with its key" ctl b import "$work/sealed" --name sealed
 must "to the same again" same_image a work b sealed
-refused a 'for other handsets' import "$work/sealed" --name mine
+refused_on a 'for other handsets' import "$work/sealed" --name mine
 
 # --- files that are not what they were ------------------------------------------------
 changed() {	# changed FILE OFFSET: a copy with that byte's bits turned
@@ -191,20 +166,20 @@ before=$(find "$work/b/state/images" -mindepth 1 -maxdepth 1 | wc -l)
 size=$(stat -c %s "$f")
 for at in 30 5000 3000000 $((size - 100)) $((size - 1)); do
 	changed "$f" $at
-	refused b 'damaged' import "$work/changed" --name x
+	refused_on b 'damaged' import "$work/changed" --name x
 done
 changed "$work/locked" $((size - 4000000))
-refused b 'damaged' import "$work/changed" --name x -p "$work/word"
+refused_on b 'damaged' import "$work/changed" --name x -p "$work/word"
 head -c 4000000 "$f" > "$work/changed"
-refused b 'ends too early' import "$work/changed" --name x
+refused_on b 'ends too early' import "$work/changed" --name x
 head -c 4000000 "$work/locked" > "$work/changed"
-refused b 'ends too early' import "$work/changed" --name x -p "$work/word"
+refused_on b 'ends too early' import "$work/changed" --name x -p "$work/word"
 { cat "$f"; echo; } > "$work/changed"
-refused b 'goes on after its end' import "$work/changed" --name x
+refused_on b 'goes on after its end' import "$work/changed" --name x
 { head -c 8 "$f"; printf '\011\000'; tail -c +11 "$f"; } > "$work/changed"
-refused b 'newer version' import "$work/changed" --name x
-refused b 'not a persona file' import "$work/initrd" --name x
-refused b 'not a persona file' import "$work" --name x
+refused_on b 'newer version' import "$work/changed" --name x
+refused_on b 'not a persona file' import "$work/initrd" --name x
+refused_on b 'not a persona file' import "$work" --name x
 must "nothing is left of them" await 5 leftovers b "$before"
 cmp -s "$f" "$work/kept" || bad "an import changed its file"
 
@@ -264,8 +239,8 @@ half_export() {
 }
 exporter_gone() { ! kill -0 $exporter 2>/dev/null; }
 must "an export gets half way" half_export
-refused a 'being exported' delete work --yes
-refused a 'being exported' start work
+refused_on a 'being exported' delete work --yes
+refused_on a 'being exported' start work
 kill -9 $exporter
 must "kill -9 of personactl ends it" await 5 idle a
 exec 9<&-
@@ -281,14 +256,14 @@ small_disk() {
 		mounted="$mounted $1"
 }
 if small_disk "$work/stick"; then
-	refused a 'no room' export work "$work/stick/w.persona" --plain
+	refused_on a 'no room' export work "$work/stick/w.persona" --plain
 	[ -z "$(ls -A "$work/stick")" ] && ok "a full stick stays empty" ||
 		bad "left on the stick: $(ls -A "$work/stick")"
 	kill "$(cat "$work/b/pid")"
 	await 5 test ! -e "/proc/$(cat "$work/b/pid")"
 	small_disk "$work/b2/state"
 	must "a handset with little room" daemon_start b2
-	refused b2 'MiB on disk, and' import "$f"
+	refused_on b2 'MiB on disk, and' import "$f"
 	must "keeps nothing of it" leftovers b2 0
 	kill "$(cat "$work/b2/pid")"
 	must "the other one again" daemon_start b

@@ -5,81 +5,16 @@
 # files leave nothing; a template in use is not removed. Invariants 4, 7.
 set -u
 
-bin=$PWD
-guest=$bin/tests/guest/guest.elf
-kvm=yes
-"$bin/persona-vmm" --probe > /dev/null 2>&1 || kvm=
-[ -x /usr/sbin/sshd ] || command -v sshd > /dev/null || {
-	echo "SKIP: it_template: sshd is not installed"
-	exit 77
-}
+kvm=optional
+. "${srcdir:-$(dirname "$0")/..}/tests/lib/daemon.sh"
 
-work=$(mktemp -d)
-runtime=$(mktemp -d /tmp/pd.XXXXXX)	# short: socket paths are
-daemon=
-failures=0
-
-clean() {
-	trap - EXIT INT TERM
-	[ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-	for f in "$runtime"/vmm/*.pid; do
-		[ -e "$f" ] && kill -9 "$(cut -d' ' -f1 "$f")" 2>/dev/null
-	done
-	[ "$failures" = 0 ] || tail -n 40 "$work/log"
-	rm -rf "$work" "$runtime"
-}
-trap clean EXIT
-trap 'exit 1' INT TERM
-
-ok() { echo "ok: $*"; }
-bad() {
-	echo "FAIL: $*"
-	failures=$((failures + 1))
-}
-must() {
-	local what=$1
-	shift
-	if "$@"; then ok "$what"; else bad "$what"; fi
-}
-# refused WHAT PATTERN COMMAND...: it fails, and says why.
-refused() {
-	local what=$1 pattern=$2
-	shift 2
-	if "$@" > "$work/said" 2>&1; then
-		bad "$what: was not refused"
-	elif grep -qE -e "$pattern" "$work/said"; then
-		ok "$what: $(head -n 1 "$work/said")"
-	else
-		bad "$what: refused, but: $(cat "$work/said")"
-	fi
-}
-await() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
-	done
-}
-
-ctl() { "$bin/personactl" -S "$runtime/control.sock" "$@"; }
-answers() { ctl list > /dev/null 2>&1; }
-field() { ctl show "$1" --json | sed -n "s/.*\"$2\": *\"\{0,1\}\([^\",}]*\).*/\1/p"; }
 blocks() { stat -c %b "$1"; }
-
-start_daemon() {
-	"$bin/personad" --state-dir "$work/state" --runtime-dir "$runtime" \
-		-o libexec-dir="$bin" -o discovery=no -o listen=127.0.0.1 \
-		-o issuer="$(cat "$work/issuer.pub")" \
-		--name one --port 0 2>> "$work/log" &
-	daemon=$!
-	await 10 answers
-}
 
 # --- an issuer's templates ---------------------------------------------------
 
 must "an issuer's key is made" "$bin/personactl" policy keygen "$work/issuer" \
 	> /dev/null
+daemon_options=(-o issuer="$(cat "$work/issuer.pub")")
 must "and another's" "$bin/personactl" policy keygen "$work/stranger" > /dev/null
 
 # rules SERIAL EXPORT ENCRYPT EXPIRES > TEXT

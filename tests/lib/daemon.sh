@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: ISC
-# One personad in directories of its own, and words to say what must be true of it.
-# To be sourced by a story in bash, at its beginning; ends the story with 77 when the
-# machine cannot run it. Knows commands and what they print; knows no story.
+# One personad in directories of its own. To be sourced by a story in bash, at its
+# beginning; ends the story with 77 when the machine cannot run it. Knows commands and
+# what they print; knows no story. Has the words of words.sh, too.
 #
 #   $work, $runtime    the story's directories, gone at its end with all processes
 #   $guest             the small guest
-#   must WHAT CMD...   CMD must succeed, mustnot: fail; WHAT says so in the output
-#   await SECONDS CMD  until CMD succeeds; false when it did not
-#   start_daemon       personad, its pid in $daemon; any argument: its libexec-dir
+#   $kvm               empty without KVM, where a story says kvm=optional before
+#   start_daemon       personad, its pid in $daemon; any argument: its libexec-dir.
+#                      daemon_options: an array of more
 #   ctl ARGUMENTS...   personactl
 #   listen NAME [S]    what the persona says on its serial line for a second
 
 story=$(basename "$0" .sh)
 bin=$PWD
 guest=$bin/tests/guest/guest.elf
-"$bin/persona-vmm" --probe > /dev/null 2>&1 || {
+if "$bin/persona-vmm" --probe > /dev/null 2>&1; then
+	kvm=yes
+elif [ "${kvm:-}" = optional ]; then
+	kvm=
+else
 	echo "SKIP: $story: no KVM on this machine ($bin/persona-vmm --probe)"
 	exit 77
-}
+fi
 [ -x /usr/sbin/sshd ] || command -v sshd > /dev/null || {
 	echo "SKIP: $story: sshd is not installed"
 	exit 77
@@ -26,7 +30,8 @@ guest=$bin/tests/guest/guest.elf
 work=$(mktemp -d)
 runtime=$(mktemp -d /tmp/pd.XXXXXX)	# short: socket paths are
 daemon=
-failures=0
+daemon_options=()
+. "${srcdir:-$(dirname "$0")/..}/tests/lib/words.sh"
 
 clean() {
 	trap - EXIT INT TERM
@@ -40,30 +45,6 @@ clean() {
 trap clean EXIT
 trap 'exit 1' INT TERM
 
-ok() { echo "ok: $*"; }
-bad() {
-	echo "FAIL: $*"
-	failures=$((failures + 1))
-}
-must() {
-	local what=$1
-	shift
-	if "$@"; then ok "$what"; else bad "$what"; fi
-}
-mustnot() {
-	local what=$1
-	shift
-	if "$@"; then bad "$what"; else ok "$what"; fi
-}
-await() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
-	done
-}
-
 ctl() { "$bin/personactl" -S "$runtime/control.sock" "$@"; }
 answers() { ctl list > /dev/null 2>&1; }
 field() { ctl show "$1" --json | sed -n "s/.*\"$2\": *\"\{0,1\}\([^\",}]*\).*/\1/p"; }
@@ -73,7 +54,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 start_daemon() {
 	"$bin/personad" --state-dir "$work/state" --runtime-dir "$runtime" \
 		-o libexec-dir="${1-$bin}" -o discovery=no -o listen=127.0.0.1 \
-		--name one --port 0 2>> "$work/log" &
+		--name one --port 0 "${daemon_options[@]}" 2>> "$work/log" &
 	daemon=$!
 	await 10 answers
 }

@@ -128,15 +128,13 @@ keygen(struct ctl *ctl, const char *path)
 
 static int
 read_secret(struct ctl *ctl, const char *path,
-    uint8_t secret[POLICY_SECRET_BYTES])
+    uint8_t secret[PRIVKEY_SECRET_BYTES])
 {
-	uint8_t text[POLICY_KEY_FILE_MAX];
-	size_t len;
-	int r = read_file(path, text, sizeof(text), &len);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = fd >= 0 ? privkey_read(fd, secret) : -errno;
 
-	if (r == 0)
-		r = policy_secret_parse((char *)text, secret);
-	policy_wipe(text, sizeof(text));
+	if (fd >= 0)
+		close(fd);
 	if (r == 0)
 		return CTL_OK;
 	return ctl_fail(ctl, "%s: %s", path, r == -ENOKEY ?
@@ -149,7 +147,7 @@ static int
 sign(struct ctl *ctl, const char *key_path, const char *in, const char *out)
 {
 	uint8_t text[POLICY_TEXT_MAX], bytes[POLICY_SIGNED_MAX];
-	uint8_t secret[POLICY_SECRET_BYTES];
+	uint8_t secret[PRIVKEY_SECRET_BYTES];
 	char why[POLICY_WHY_MAX];
 	struct policy p;
 	size_t len;
@@ -162,7 +160,7 @@ sign(struct ctl *ctl, const char *key_path, const char *in, const char *out)
 	if ((status = read_secret(ctl, key_path, secret)) != CTL_OK)
 		return status;
 	r = policy_sign(&p, secret, bytes, &len);
-	policy_wipe(secret, sizeof(secret));
+	explicit_bzero(secret, sizeof(secret));
 	if (r == 0)
 		r = write_file(out, bytes, len);
 	if (r < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Signing a policy and checking that its issuer signed it. Ed25519 detached
- * signatures by libsodium; keys in OpenSSH's forms. Knows no rule of a policy.
+ * signatures by libsodium. Knows no rule of a policy.
  */
 #ifndef POLICY_SIGN_H
 #define POLICY_SIGN_H
@@ -10,9 +10,7 @@
 #include <stdint.h>
 
 #include "policy.h"
-
-#define POLICY_SECRET_BYTES	64u	/* an ed25519 secret key as libsodium has it */
-#define POLICY_KEY_FILE_MAX	4096u	/* bytes */
+#include "privkey.h"
 
 /*
  * Check a packed policy.SignedPolicy: its signature and that its rules make
@@ -25,16 +23,7 @@ int	policy_verify(const uint8_t *bytes, size_t len, struct policy *p,
 
 /* Sign; *lenp bytes in out[POLICY_SIGNED_MAX]. 0 or -errno. */
 int	policy_sign(const struct policy *p,
-	    const uint8_t secret[POLICY_SECRET_BYTES], uint8_t *out,
+	    const uint8_t secret[PRIVKEY_SECRET_BYTES], uint8_t *out,
 	    size_t *lenp);
-
-/*
- * The secret key in the text of an OpenSSH ed25519 private key file without a
- * passphrase. 0; -EINVAL for anything else; -ENOKEY when it is encrypted. The
- * caller wipes `secret` with policy_wipe.
- */
-int	policy_secret_parse(const char *text,
-	    uint8_t secret[POLICY_SECRET_BYTES]);
-void	policy_wipe(void *secret, size_t len);
 
 #endif

@@ -96,6 +96,8 @@ parse(const uint8_t *p, size_t len, uint8_t secret[PRIVKEY_SECRET_BYTES])
 	if (len < sizeof(magic) || memcmp(p, magic, sizeof(magic)) != 0)
 		return -EINVAL;
 	expect(&s, "none");	/* cipher */
+	if (s.bad)
+		return -ENOKEY;
 	expect(&s, "none");	/* key derivation */
 	expect(&s, "");
 	if (take32(&s) != 1)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The handset's private ed25519 key as ssh-keygen stores it, for the one thing that
- * SSH does not do with it: opening persona files that were sealed to it. Knows no
- * passphrases: our key has none.
+ * A private ed25519 key as ssh-keygen stores it, for what SSH does not do with one:
+ * opening persona files that were sealed to a handset, and signing policies. Knows
+ * no passphrase.
  */
 #ifndef PRIVKEY_H
 #define PRIVKEY_H
@@ -11,7 +11,10 @@
 
 #define PRIVKEY_SECRET_BYTES	64u	/* seed, then public key */
 
-/* Read it from an open file. 0; -EINVAL when it is no such key; -errno. */
+/*
+ * Read it from an open file. 0; -ENOKEY when it has a passphrase; -EINVAL when it is
+ * no such key; -errno. The caller wipes the secret.
+ */
 int	privkey_read(int fd, uint8_t secret[PRIVKEY_SECRET_BYTES]);
 
 #endif

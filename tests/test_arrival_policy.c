@@ -35,7 +35,7 @@ static void
 record(const char *text, uint64_t tenure)
 {
 	static const uint8_t seed[32] = "a key of this test and no other";
-	uint8_t public[POLICY_KEY_BYTES], secret[POLICY_SECRET_BYTES];
+	uint8_t public[POLICY_KEY_BYTES], secret[PRIVKEY_SECRET_BYTES];
 	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
 	uint8_t bytes[POLICY_SIGNED_MAX];
 	char err[POLICY_WHY_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The virtio network card: one Ethernet frame a datagram of its socket, straight
- * between the socket and guest memory. Deliberately knows no transport and nothing
- * of what is at the socket's other end. Source: VIRTIO 1.2, section 5.1.
+ * The virtio network card: queues, link and announcements. How a frame comes and
+ * goes is net-cable.c's; deliberately knows no transport and nothing of what is at
+ * the cable's other end. Source: VIRTIO 1.2, section 5.1.
  *
  * Frames move on the main loop, not on a vCPU: the guest's kick is a write to an
  * eventfd. A thread of its own was considered; the other end of the socket is one
@@ -14,14 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "bus.h"
 #include "devices.h"
-#include "gmem.h"
 #include "le.h"
+#include "net-cable.h"
 #include "net-flows.h"
 #include "virtio-mmio.h"
 
@@ -45,11 +43,6 @@
 #define CTRL_OK			0u
 #define CTRL_ERR		1u
 
-/* struct virtio_net_hdr, 5.1.6; no offload is offered, so it says nothing. */
-#define HEADER_BYTES	12u
-#define NUM_BUFFERS_AT	10u
-
-#define FRAME_MIN	14u		/* an Ethernet header */
 #define MTU		1500u
 #define BURST		32u		/* frames in one go, each way */
 /* A driver hears of the link from a work queue; a shorter loss could be missed. */
@@ -72,28 +65,14 @@ struct dev {
 	struct event	*kick_ev;
 	bool		kicked;
 
-	int		fd;		/* the socket; -1: unplugged */
-	struct event	*read_ev, *write_ev, *plug_ev;
+	struct net_cable cable;
+	struct event	*plug_ev;
 	bool		starved;	/* no receive buffer: wait for a kick */
 	bool		blocked;	/* no room in the socket: wait for some */
 	struct net_flows *flows;
 };
 
 /* --- the link ------------------------------------------------------------- */
-
-static void
-unplug(struct dev *d)
-{
-	if (d->read_ev != NULL)
-		event_free(d->read_ev);
-	if (d->write_ev != NULL)
-		event_free(d->write_ev);
-	d->read_ev = d->write_ev = NULL;
-	if (d->fd >= 0)
-		close(d->fd);
-	d->fd = -1;
-	d->blocked = false;
-}
 
 static void
 set_link(struct dev *d, bool up)
@@ -108,7 +87,8 @@ set_link(struct dev *d, bool up)
 static void
 lost(struct dev *d)
 {
-	unplug(d);
+	net_cable_unplug(&d->cable);
+	d->blocked = false;
 	(void)event_del(d->plug_ev);
 	set_link(d, false);
 }
@@ -130,47 +110,15 @@ replug(struct dev *d)
 
 /* --- frames --------------------------------------------------------------- */
 
-/* Where a chain's bytes lie, from byte `skip` on. */
-static size_t
-iov_of(const struct virtq_buf *bufs, unsigned int n, uint32_t skip,
-    struct iovec iov[VIRTQ_NUM_MAX])
-{
-	size_t n_iov = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t off = skip < bufs[i].len ? skip : bufs[i].len;
-
-		skip -= off;
-		if (bufs[i].len > off)
-			iov[n_iov++] = (struct iovec){ bufs[i].ptr + off,
-			    bufs[i].len - off };
-	}
-	return n_iov;
-}
-
-static bool
-is_transient(int e)
-{
-	return e == EAGAIN || e == EINTR || e == ENOBUFS || e == ENOMEM;
-}
-
-/* Send what a chain holds. 0 when it is done with, -EAGAIN to try it again. */
+/* 0 when a chain is done with, -EAGAIN to try it again. */
 static int
 send_frame(struct dev *d, const struct virtq_chain *c)
 {
-	struct iovec iov[VIRTQ_NUM_MAX];
-	struct msghdr m = { .msg_iov = iov };
+	int r = net_cable_send(&d->cable, c, d->flows);
 
-	if (d->fd < 0 || c->read_bytes < HEADER_BYTES + FRAME_MIN)
-		return 0;	/* nobody there, or no frame: gone, as on a wire */
-	m.msg_iovlen = iov_of(c->bufs, c->n_read, HEADER_BYTES, iov);
-	net_flows_see(d->flows, iov, m.msg_iovlen);
-	if (sendmsg(d->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-		return 0;
-	if (is_transient(errno))
-		return -EAGAIN;
-	if (errno != EMSGSIZE)
-		lost(d);
+	if (r != -EPIPE)
+		return r;
+	lost(d);
 	return 0;
 }
 
@@ -197,48 +145,6 @@ transmit(struct dev *d)
 	return n == BURST;
 }
 
-static void
-mark_dirty(struct dev *d, const struct virtq_chain *c, uint32_t len)
-{
-	struct virtio *v = virtio_mmio_core(d->transport);
-
-	for (unsigned int i = c->n_read; i < c->n_read + c->n_write &&
-	    len > 0; i++) {
-		uint32_t n = c->bufs[i].len < len ? c->bufs[i].len : len;
-
-		gmem_mark_dirty(v->gmem, c->bufs[i].gpa, n);
-		len -= n;
-	}
-}
-
-/*
- * Receive a frame into a chain. The bytes used, -EAGAIN when there is no frame,
- * -EMSGSIZE when it did not fit and is gone, -EPIPE when nobody is there.
- */
-static int
-receive_frame(struct dev *d, const struct virtq_chain *c)
-{
-	struct iovec iov[VIRTQ_NUM_MAX];
-	struct msghdr m = { .msg_iov = iov };
-	struct virtio *v = virtio_mmio_core(d->transport);
-	uint8_t header[HEADER_BYTES] = { 0 };
-	ssize_t n;
-
-	m.msg_iovlen = iov_of(c->bufs + c->n_read, c->n_write, HEADER_BYTES,
-	    iov);
-	n = recvmsg(d->fd, &m, MSG_DONTWAIT);
-	if (n < 0)
-		return is_transient(errno) ? -EAGAIN : -EPIPE;
-	if (n == 0)
-		return -EPIPE;
-	mark_dirty(d, c, HEADER_BYTES + (uint32_t)n);
-	if ((m.msg_flags & MSG_TRUNC) || n < (ssize_t)FRAME_MIN)
-		return -EMSGSIZE;
-	le_put16(header + NUM_BUFFERS_AT, 1);
-	(void)virtq_fill(v, c, header, sizeof(header));
-	return (int)(HEADER_BYTES + n);
-}
-
 /* Give one frame to the guest. False: nothing more can be given now. */
 static bool
 receive_one(struct dev *d, bool *any)
@@ -251,7 +157,7 @@ receive_one(struct dev *d, bool *any)
 		d->starved = true;
 		return false;
 	}
-	r = c.write_bytes >= HEADER_BYTES + FRAME_MIN ? receive_frame(d, &c) : 0;
+	r = net_cable_receive(&d->cable, v, &c);
 	if (r >= 0) {		/* 0: too small a buffer to be one, handed back */
 		virtq_push(v, Q_RECEIVE, &c, (uint32_t)r);
 		*any = true;
@@ -268,7 +174,7 @@ receive(struct dev *d)
 {
 	bool any = false;
 
-	for (unsigned int i = 0; i < BURST && d->fd >= 0; i++)
+	for (unsigned int i = 0; i < BURST && d->cable.fd >= 0; i++)
 		if (!receive_one(d, &any))
 			break;
 	if (any)
@@ -295,16 +201,8 @@ kick(struct dev *d)
 static void
 update(struct dev *d)
 {
-	if (d->fd < 0)
-		return;
-	if (d->started && !d->starved)
-		(void)event_add(d->read_ev, NULL);
-	else
-		(void)event_del(d->read_ev);
-	if (d->started && d->blocked)
-		(void)event_add(d->write_ev, NULL);
-	else
-		(void)event_del(d->write_ev);
+	net_cable_wait(&d->cable, d->started && !d->starved,
+	    d->started && d->blocked);
 }
 
 static void
@@ -361,18 +259,16 @@ read_cb(evutil_socket_t fd, short what, void *arg)
 static bool
 inject(void *arg, const uint8_t *frame, size_t len)
 {
-	const uint8_t header[HEADER_BYTES] = { [NUM_BUFFERS_AT] = 1 };
+	uint8_t bytes[NET_HEADER_BYTES + NET_PROBE_MAX] = NET_HEADER_ONE_CHAIN;
 	struct dev *d = arg;
 	struct virtio *v = virtio_mmio_core(d->transport);
-	uint8_t bytes[HEADER_BYTES + NET_PROBE_MAX];
 	struct virtq_chain c;
 
 	if (len > NET_PROBE_MAX || virtq_pop(v, Q_RECEIVE, &c) <= 0)
 		return false;
-	memcpy(bytes, header, sizeof(header));
-	memcpy(bytes + sizeof(header), frame, len);
+	memcpy(bytes + NET_HEADER_BYTES, frame, len);
 	virtq_push(v, Q_RECEIVE, &c, virtq_fill(v, &c, bytes,
-	    (uint32_t)(sizeof(header) + len)));
+	    (uint32_t)(NET_HEADER_BYTES + len)));
 	return true;
 }
 
@@ -385,7 +281,7 @@ plug_cb(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	bus_lock(d->bus);
-	if (d->started && d->fd >= 0) {
+	if (d->started && d->cable.fd >= 0) {
 		set_link(d, true);
 		if (net_flows_probe(d->flows, d->mac, inject, d) > 0)
 			virtq_signal(virtio_mmio_core(d->transport),
@@ -477,7 +373,7 @@ static const struct virtio_ops net_virtio_ops = {
 	.features = NET_F_MTU | NET_F_MAC | NET_F_STATUS | NET_F_CTRL_VQ |
 	    NET_F_GUEST_ANNOUNCE,
 	.n_queues = N_QUEUES,
-	.chain_max_bytes = HEADER_BYTES + NET_FRAME_MAX,
+	.chain_max_bytes = NET_HEADER_BYTES + NET_FRAME_MAX,
 	.notify = net_notify,
 	.config_read = net_config_read,
 	.reset = net_reset,
@@ -490,7 +386,7 @@ net_free(struct dev *d)
 {
 	if (d == NULL)
 		return;
-	unplug(d);
+	net_cable_unplug(&d->cable);
 	if (d->plug_ev != NULL)
 		event_free(d->plug_ev);
 	if (d->kick_ev != NULL)
@@ -500,21 +396,6 @@ net_free(struct dev *d)
 	net_flows_free(d->flows);
 	virtio_mmio_free(d->transport);
 	free(d);
-}
-
-/* Take the socket, also on failure. */
-static int
-plug(struct dev *d, struct event_base *base, int fd)
-{
-	unplug(d);
-	if ((d->fd = fd) < 0)
-		return 0;
-	d->read_ev = event_new(base, fd, EV_READ | EV_PERSIST, read_cb, d);
-	d->write_ev = event_new(base, fd, EV_WRITE, write_cb, d);
-	if (d->read_ev != NULL && d->write_ev != NULL)
-		return 0;
-	unplug(d);
-	return -ENOMEM;
 }
 
 static int
@@ -547,7 +428,7 @@ net_create(struct dev **dp, const struct dev_env *env,
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		return -ENOMEM;
 	d->bus = env->bus;
-	d->fd = d->kick_fd = -1;
+	d->cable.fd = d->kick_fd = -1;
 	if ((r = virtio_mmio_new(&d->transport, env, place,
 	    env->net != NULL ? &net_virtio_ops : &virtio_absent_ops, d)) < 0)
 		goto out;
@@ -615,7 +496,9 @@ net_attach(struct dev *d, int stream_fd)
 		lost(d);
 		return 0;
 	}
-	r = plug(d, event_get_base(d->kick_ev), stream_fd);
+	r = net_cable_plug(&d->cable, event_get_base(d->kick_ev), stream_fd,
+	    read_cb, write_cb, d);
+	d->blocked = false;
 	if (r < 0)
 		lost(d);
 	else if (!(virtio_mmio_core(d->transport)->status &
@@ -636,7 +519,7 @@ net_start(struct dev *d)
 		return;
 	d->started = true;
 	d->starved = d->blocked = false;
-	if (!d->link_up && d->fd >= 0)
+	if (!d->link_up && d->cable.fd >= 0)
 		replug(d);
 	kick(d);
 	update(d);

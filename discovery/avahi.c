@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The source of hints that is mDNS: keeps a client of the Avahi daemon alive
- * through the daemon's absence, death and restart, and announces this handset.
- * Knows no merging and no trust; what others announce is avahi-browse.c's.
+ * mDNS inside persona-mdns: keeps a client of the Avahi daemon alive through the
+ * daemon's absence, death and restart, and announces this handset. Knows no merging
+ * and no trust; what others announce is avahi-browse.c's.
  *
  * Calls into libavahi-client wait for the daemon's answer over D-Bus. A daemon
- * that hangs (rather than dies) would hold up the loop until D-Bus gives up;
- * nothing that may not wait, such as a handover, goes through this loop's Avahi.
+ * that hangs (rather than dies) holds up the loop until D-Bus gives up; nothing else
+ * lives in this process.
  */
 #include <avahi-client/publish.h>
 #include <avahi-common/alternative.h>
@@ -285,8 +285,6 @@ avahi_start(struct source **sp, struct event_base *base,
 	struct source *s;
 
 	*sp = NULL;
-	if (!cfg->use_avahi)
-		return 0;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return -ENOMEM;
 	s->cfg = cfg;
@@ -313,10 +311,6 @@ avahi_ok(struct source *s, const char **why)
 		[AVAHI_UP] = "mDNS works through avahi-daemon",
 	};
 
-	if (s == NULL) {
-		*why = "mDNS is turned off in the configuration";
-		return false;
-	}
 	*why = words[s->state];
 	return s->state == AVAHI_UP;
 }

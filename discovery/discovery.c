@@ -21,7 +21,7 @@
 /* Every source there is. What the owner wrote down comes first. */
 static const struct source_ops *const source_table[] = {
 	&static_source,
-	&avahi_source,
+	&mdns_source,
 };
 #define SOURCES (sizeof(source_table) / sizeof(source_table[0]))
 
@@ -201,11 +201,14 @@ copy_config(struct discovery *d, const struct discovery_config *cfg)
 	int r;
 
 	d->cfg = *cfg;
-	d->cfg.name = d->cfg.fingerprint = NULL;
+	d->cfg.name = d->cfg.fingerprint = d->cfg.mdns_program = NULL;
 	if ((r = copy_statics(d, cfg)) < 0)
 		return r;
 	d->cfg.name = strdup(cfg->name);
 	d->cfg.fingerprint = strdup(cfg->fingerprint);
+	if (cfg->mdns_program != NULL &&
+	    (d->cfg.mdns_program = strdup(cfg->mdns_program)) == NULL)
+		return -ENOMEM;
 	return d->cfg.name != NULL && d->cfg.fingerprint != NULL ? 0 : -ENOMEM;
 }
 
@@ -220,6 +223,7 @@ free_config(struct discovery_config *cfg)
 	free((struct discovery_static *)cfg->statics);
 	free((char *)cfg->name);
 	free((char *)cfg->fingerprint);
+	free((char *)cfg->mdns_program);
 }
 
 static int

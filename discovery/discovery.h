@@ -72,7 +72,7 @@ struct discovery_config {
 	const char	*fingerprint;	/* of this handset's key */
 	uint16_t	port;		/* where its personad listens */
 	uint32_t	version;	/* protocol */
-	bool		use_avahi;
+	const char	*mdns_program;	/* path of persona-mdns; NULL: no mDNS */
 	const struct discovery_static *statics;
 	size_t		n_statics;
 };
@@ -93,7 +93,7 @@ void	discovery_stop(struct discovery *d);
 void	discovery_each(struct discovery *d,
 	    void (*each)(void *arg, const struct peer_hint *peer), void *arg);
 
-/* Whether mDNS works at present; *why is a sentence either way (static). */
+/* Whether mDNS works at present; *why is a sentence, until the loop runs again. */
 bool	discovery_mdns_ok(struct discovery *d, const char **why);
 
 #endif

@@ -41,11 +41,13 @@ struct source_ops {
 			    const struct discovery_config *cfg,
 			    const struct source_sink *sink);
 	void		(*stop)(struct source *s);	/* NULL is fine */
-	/* Optional: whether it works at present; *why a static sentence. */
+	/* Optional: whether it works at present; *why is a sentence, valid until
+	 * the loop runs again. */
 	bool		(*ok)(struct source *s, const char **why);
 };
 
 extern const struct source_ops static_source;
-extern const struct source_ops avahi_source;
+extern const struct source_ops mdns_source;
+extern const struct source_ops avahi_source;	/* in persona-mdns alone */
 
 #endif

@@ -100,12 +100,14 @@ peers_open(struct daemon *d)
 		.note = note,
 	};
 	struct discovery_static statics[CONF_PEERS_MAX];
+	char program[DAEMON_PROGRAM_MAX];
 	struct discovery_config c = {
 		.name = d->conf.name,
 		.fingerprint = identity_fingerprint(d->identity),
 		.port = listener_port(d->listener),
 		.version = PROTOCOL_VERSION,
-		.use_avahi = d->conf.discovery,
+		.mdns_program = d->conf.discovery ?
+		    daemon_program(d, "persona-mdns", program) : NULL,
 		.statics = statics,
 		.n_statics = d->conf.n_peers,
 	};

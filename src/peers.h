@@ -39,7 +39,7 @@ size_t	peers_places(struct peers *p, const struct peer_record *peer,
 size_t	peers_places_named(struct peers *p, const char *name,
 	    struct peer_place *places, size_t max);
 
-/* Whether mDNS works at present; *why is a sentence either way (static). */
+/* Whether mDNS works at present; *why is a sentence, until the loop runs again. */
 bool	peers_mdns_ok(struct peers *p, const char **why);
 
 /* Answer control_peers. */

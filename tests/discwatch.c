@@ -6,9 +6,11 @@
  *	discwatch NAME FINGERPRINT PORT [STATIC-NAME STATIC-HOST STATIC-PORT]
  */
 #include <event2/event.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "discovery.h"
 
@@ -70,17 +72,23 @@ main(int argc, char **argv)
 		.vanished = vanished,
 		.note = note,
 	};
-	struct discovery_config cfg = { .version = 1, .use_avahi = true };
+	struct discovery_config cfg = { .version = 1 };
+	char program[PATH_MAX];
 	struct discovery_static peer;
 	struct event_base *base = event_base_new();
 	struct event *term;
 	struct discovery *d;
 
-	if (base == NULL || (argc != 4 && argc != 7)) {
+	if (base == NULL || (argc != 4 && argc != 7) ||
+	    strchr(argv[0], '/') == NULL) {
 		fprintf(stderr, "usage: discwatch NAME FINGERPRINT PORT "
 		    "[STATIC-NAME STATIC-HOST STATIC-PORT]\n");
 		return EXIT_FAILURE;
 	}
+	/* Programs lie one directory above the tests. */
+	snprintf(program, sizeof(program), "%.*s../persona-mdns",
+	    (int)(strrchr(argv[0], '/') + 1 - argv[0]), argv[0]);
+	cfg.mdns_program = program;
 	cfg.name = argv[1];
 	cfg.fingerprint = argv[2];
 	cfg.port = (uint16_t)atoi(argv[3]);

@@ -112,10 +112,12 @@ bool	ctl_confirm(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ctl-doctor.c */
 int	ctl_doctor(struct ctl *ctl, int argc, char **argv);
-/* ctl-personas.c */
+/* ctl-create.c */
 int	ctl_create(struct ctl *ctl, int argc, char **argv);
+/* ctl-show.c */
 int	ctl_list(struct ctl *ctl, int argc, char **argv);
 int	ctl_show(struct ctl *ctl, int argc, char **argv);
+/* ctl-personas.c */
 int	ctl_start(struct ctl *ctl, int argc, char **argv);
 int	ctl_stop(struct ctl *ctl, int argc, char **argv);
 int	ctl_kill(struct ctl *ctl, int argc, char **argv);

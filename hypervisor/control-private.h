@@ -64,6 +64,8 @@ struct answer {
 	Persona__Vmm__HarvestResult harvest;
 	Persona__Vmm__SaveResult save;
 	Persona__Vmm__StatsResult stats;
+	Persona__Vmm__PauseResult pause;
+	Persona__Vmm__ResumeResult resume;
 	int	fd;			/* -1: none */
 	bool	close_fd;		/* after sending */
 	char	why[HV_WHY_MAX];	/* with an error */

@@ -96,6 +96,9 @@ int	hv_resume(struct hv *hv, bool has_advance, uint64_t advance_ns);
  */
 int	hv_pause(struct hv *hv);
 
+/* When the guest's clocks were read for the last pause (clock.h); 0: never. */
+uint64_t	hv_stopped_at_ns(const struct hv *hv);
+
 /* End it from outside: as hv_pause, and for ever. */
 void	hv_stop(struct hv *hv);
 

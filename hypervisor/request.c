@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "control-private.h"
 
 /* hv_state as bits, and one for "no machine yet". */
@@ -106,9 +107,25 @@ static int
 do_resume(struct control *c, const Persona__Vmm__Request *q,
     struct answer *a)
 {
-	(void)a;
-	return hv_resume(c->hv, q->resume->has_advance_clock_ns,
-	    q->resume->advance_clock_ns);
+	const Persona__Vmm__Resume *resume = q->resume;
+	uint64_t now = clock_now_ns(), on = resume->advance_clock_ns;
+	bool moves_on = resume->has_advance_clock_ns;
+	int r;
+
+	if (resume->has_stopped_at_ns && resume->stopped_at_ns <= now) {
+		moves_on = true;
+		on = now - resume->stopped_at_ns;
+	}
+	moves_on &= hv_state(c->hv) == HV_PAUSED;
+	if ((r = hv_resume(c->hv, moves_on, on)) < 0)
+		return r;
+	persona__vmm__resume_result__init(&a->resume);
+	a->resume.has_guest_gap_ns = moves_on;
+	/* Since they were set its clocks run, and now it does. */
+	a->resume.guest_gap_ns = on + (clock_now_ns() - now);
+	a->reply.result_case = PERSONA__VMM__REPLY__RESULT_RESUME;
+	a->reply.resume = &a->resume;
+	return 0;
 }
 
 static int
@@ -119,6 +136,10 @@ do_pause(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 	(void)q;
 	if (r == -ESHUTDOWN)
 		snprintf(a->why, sizeof(a->why), "the guest has ended");
+	persona__vmm__pause_result__init(&a->pause);
+	a->pause.stopped_at_ns = hv_stopped_at_ns(c->hv);
+	a->reply.result_case = PERSONA__VMM__REPLY__RESULT_PAUSE;
+	a->reply.pause = &a->pause;
 	return r;
 }
 

@@ -12,6 +12,7 @@
 #include "boot.h"
 #include "bounds.h"
 #include "bus.h"
+#include "clock.h"
 #include "disk.h"
 #include "ending.h"
 #include "gmem.h"
@@ -26,6 +27,7 @@
 #define PARK_TIMEOUT_MS	5000u
 
 struct hv {
+	uint64_t	stopped_at_ns;	/* hv_stopped_at_ns() */
 	struct hv_config config;
 	char		baseline[32];
 	struct kvm	*kvm;
@@ -341,11 +343,14 @@ hv_pause(struct hv *hv)
 		return 0;
 	if (hv->state != HV_RUNNING || hv_end(hv, &text) != HV_END_NONE)
 		return -ESHUTDOWN;
-	r = crew_hold_wait(hv->crew, CREW_HOLD_PAUSE, PARK_TIMEOUT_MS);
-	if (r < 0) {
+	/* The clocks at once: for the guest, its last instruction was now. */
+	if ((r = crew_hold_wait(hv->crew, CREW_HOLD_PAUSE,
+	    PARK_TIMEOUT_MS)) < 0 || (r = arch_clock_freeze(hv->clock, hv->kvm,
+	    crew_cpus(hv->crew))) < 0) {
 		crew_release(hv->crew, CREW_HOLD_PAUSE);
 		return r;
 	}
+	hv->stopped_at_ns = clock_now_ns();
 	machine_stop(hv->machine);
 	if ((r = settle_disks(hv)) < 0) {
 		machine_start(hv->machine);
@@ -354,9 +359,13 @@ hv_pause(struct hv *hv)
 	}
 	hv->state = HV_PAUSED;
 	/* It may have ended just before it parked: its end is on its way. */
-	if (hv_end(hv, &text) != HV_END_NONE)
-		return -ESHUTDOWN;
-	return arch_clock_freeze(hv->clock, hv->kvm, crew_cpus(hv->crew));
+	return hv_end(hv, &text) != HV_END_NONE ? -ESHUTDOWN : 0;
+}
+
+uint64_t
+hv_stopped_at_ns(const struct hv *hv)
+{
+	return hv->stopped_at_ns;
 }
 
 void

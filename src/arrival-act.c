@@ -56,8 +56,9 @@ send_running(struct arrival *a)
 	Persona__Transfer__Running running = PERSONA__TRANSFER__RUNNING__INIT;
 
 	running.tenure = a->in.persona.tenure;
-	running.has_blackout_ns = a->blackout_ns > 0;
-	running.blackout_ns = a->blackout_ns;
+	running.has_blackout_ns = a->blackout.ns > 0;
+	running.blackout_ns = a->blackout.ns;
+	running.has_by_guest = running.by_guest = a->blackout.by_guest;
 	t.kind_case = KIND(RUNNING);
 	t.running = &running;
 	arrival_tell(a, &t, NULL, 0);
@@ -128,17 +129,28 @@ load(struct arrival *a)
 	}
 }
 
+/* The guest's clock tells where its persona-vmm does; else ours must do. */
+static struct blackout
+blackout_of(const struct arrival *a, const Persona__Vmm__Reply *reply)
+{
+	if (reply->result_case == PERSONA__VMM__REPLY__RESULT_RESUME &&
+	    reply->resume->has_guest_gap_ns)
+		return (struct blackout){ .ns = reply->resume->guest_gap_ns,
+		    .by_guest = true };
+	return (struct blackout){ .ns = clock_now_ns() - a->stopped_at_ns };
+}
+
 static void
 woken(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
     struct ipc_msg *msg)
 {
 	struct arrival *a = answered(arg);
 
-	(void)reply;
 	(void)msg;
 	if (a == NULL)
 		return;
-	a->blackout_ns = clock_now_ns() - a->stopped_at_ns;
+	if (r == 0)
+		a->blackout = blackout_of(a, reply);
 	if (r < 0)
 		snprintf(a->why, sizeof(a->why), "%s", why);
 	arrival_happen(a, r < 0 ? HANDOVER_RESUME_FAILED : HANDOVER_RESUMED,
@@ -153,8 +165,7 @@ wake(struct arrival *a)
 	struct question *q = ask(a);
 
 	if (q == NULL || v == NULL ||
-	    vmm_resume(v, clock_now_ns() - a->stopped_at_ns, VMM_TIMEOUT_MS,
-	    woken, q) < 0) {
+	    vmm_resume(v, a->stopped_at_ns, VMM_TIMEOUT_MS, woken, q) < 0) {
 		free(q);
 		step(a, HANDOVER_RESUME_FAILED, 0, 0);
 	}
@@ -233,7 +244,7 @@ end(struct arrival *a, uint32_t reason)
 	if (reason == REASON_OK)
 		log_info("persona %s: has come from %s, blackout %llu ms",
 		    name, a->peer.name,
-		    (unsigned long long)(a->blackout_ns / 1000000));
+		    (unsigned long long)(a->blackout.ns / 1000000));
 	else if (a->handover.state == HANDOVER_PREPARED)
 		log_warn("persona %s: complete here, but the word of %s is "
 		    "missing; it waits. \"personactl cancel %s\" gives it up",

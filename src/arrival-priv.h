@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 
 #include "arrival.h"
+#include "blackout.h"
 #include "handover.h"
 #include "image-files.h"
 #include "persona.h"
@@ -47,7 +48,7 @@ struct arrival {
 	bool			offered;
 	int			state_fd;
 	uint64_t		stopped_at_ns;	/* as our clock would have it */
-	uint64_t		blackout_ns;
+	struct blackout		blackout;
 	unsigned int		depth;		/* of events within events */
 	char			why[REASON_TEXT_MAX + 1];
 	struct question_in	*question;	/* arrival-ask.c; NULL: an offer */

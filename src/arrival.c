@@ -119,7 +119,7 @@ on_ended(struct arrival *a, const Persona__Transfer__Ended *ended)
 		report_progress(a->report, ended->last);
 	if (ended->has_cpu_ms)
 		report_cpu(a->report, ended->cpu_ms);
-	report_blackout(a->report, a->blackout_ns);
+	report_blackout(a->report, &a->blackout);
 	if (a->why[0] == '\0' && ended->reason != REASON_OK)
 		snprintf(a->why, sizeof(a->why), "%s", ended->message);
 	arrival_happen(a, HANDOVER_LINK_ENDED, ended->reason, 0);

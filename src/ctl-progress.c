@@ -227,7 +227,8 @@ progress_summary(char out[PROGRESS_LINE_MAX],
 	text_duration(text, sizeof(text),
 	    (m->blackout_ns + 500000) / 1000000);
 	if (m->has_blackout_ns)
-		append(out, ", stood still for %s", text);
+		append(out, ", stood still for %s%s", text,
+		    m->blackout_by_guest ? " by its own clock" : "");
 	text_size(text, sizeof(text), t->bytes_sent);
 	if (t->has_bytes_sent)
 		append(out, ", %s sent", text);
@@ -300,6 +301,9 @@ progress_json(struct json *j, const char *key,
 	if (m->message != NULL)
 		json_string(j, "message", m->message);
 	optional_u64(j, "blackout_ns", m->has_blackout_ns, m->blackout_ns);
+	if (m->has_blackout_ns)
+		json_string(j, "blackout_clock", m->blackout_by_guest ?
+		    "guest" : "handsets");
 	optional_u64(j, "ram_bytes", m->has_ram_bytes, m->ram_bytes);
 	optional_u64(j, "cpu_ms", m->has_cpu_ms, m->cpu_ms);
 	json_end(j);

@@ -69,6 +69,17 @@ saved(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	move_happen(m, HANDOVER_PARKED, 0, 0);
 }
 
+/* The guest ran on until just before its clocks were read. */
+static void
+note_stop(struct move *m, const Persona__Vmm__Reply *reply)
+{
+	uint64_t at = reply->result_case == PERSONA__VMM__REPLY__RESULT_PAUSE ?
+	    reply->pause->stopped_at_ns : 0;
+
+	if (at > m->stopped_at_ns && at <= clock_now_ns())
+		m->stopped_at_ns = at;
+}
+
 static void
 paused(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
     struct ipc_msg *msg)
@@ -76,11 +87,11 @@ paused(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	struct move *m = answered(arg);
 	struct question *q;
 
-	(void)reply;
 	(void)msg;
 	if (m == NULL)
 		return;
 	if (r == 0) {
+		note_stop(m, reply);
 		/* `why` was the pause's, which went well and has none. */
 		why = "the virtual machine cannot be asked for its state";
 		r = -ENOMEM;
@@ -101,7 +112,7 @@ move_park(struct move *m)
 	struct question *q = ask(m);
 	int r = -ESHUTDOWN;
 
-	/* From here the blackout counts: the guest stops a little later. */
+	/* Not before now; when exactly, the answer says. */
 	m->stopped_at_ns = clock_now_ns();
 	if (q != NULL && v != NULL)
 		r = vmm_pause(v, VMM_TIMEOUT_MS, paused, q);

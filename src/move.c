@@ -88,8 +88,11 @@ guest_ended(struct persona_hook *h, const char *why)
 static void
 on_running(struct move *m, const Persona__Transfer__Running *running)
 {
+	const struct blackout b = { .ns = running->blackout_ns,
+	    .by_guest = running->by_guest };
+
 	if (running->has_blackout_ns)
-		report_blackout(m->report, running->blackout_ns);
+		report_blackout(m->report, &b);
 	move_happen(m, HANDOVER_PEER_RUNNING, 0, running->tenure);
 }
 

@@ -29,7 +29,8 @@ struct report {
 	uint64_t		started_ms, ended_ms;
 	Persona__Transfer__Progress progress;
 	Persona__Transfer__Savings savings;
-	uint64_t		blackout_ns, cpu_ms;
+	struct blackout		blackout;
+	uint64_t		cpu_ms;
 	Persona__Transfer__Preflight *preflight;	/* of a dry run */
 	void			(*left)(void *arg);	/* NULL: it goes on */
 	void			*left_arg;
@@ -147,8 +148,10 @@ fill(struct report *r, Persona__Control__MoveInfo *info)
 	info->attempt = r->attempt;
 	info->has_ram_bytes = true;
 	info->ram_bytes = r->ram_bytes;
-	info->has_blackout_ns = r->blackout_ns > 0;
-	info->blackout_ns = r->blackout_ns;
+	info->has_blackout_ns = r->blackout.ns > 0;
+	info->blackout_ns = r->blackout.ns;
+	info->has_blackout_by_guest = r->blackout.ns > 0;
+	info->blackout_by_guest = r->blackout.by_guest;
 	info->has_cpu_ms = r->cpu_ms > 0;
 	info->cpu_ms = r->cpu_ms;
 	info->preflight = r->preflight;
@@ -261,10 +264,10 @@ report_progress(struct report *r, const Persona__Transfer__Progress *p)
 }
 
 void
-report_blackout(struct report *r, uint64_t blackout_ns)
+report_blackout(struct report *r, const struct blackout *b)
 {
 	if (r != NULL)
-		r->blackout_ns = blackout_ns;
+		r->blackout = *b;
 }
 
 void

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "blackout.h"
 #include "transfer.pb-c.h"
 
 struct control_request;
@@ -28,7 +29,7 @@ struct report *report_new(struct daemon *d, const char *persona,
 /* Figures of the worker. */
 void	report_progress(struct report *r,
 	    const Persona__Transfer__Progress *p);
-void	report_blackout(struct report *r, uint64_t blackout_ns);
+void	report_blackout(struct report *r, const struct blackout *b);
 void	report_cpu(struct report *r, uint64_t cpu_ms);
 /* What a dry run found; copied. */
 void	report_preflight(struct report *r,

@@ -206,6 +206,15 @@ on_accept(struct receiver *s, const Persona__Transfer__Accept *accept,
 }
 
 static void
+on_running(struct receiver *s, const Persona__Transfer__Running *running)
+{
+	const struct blackout b = { .ns = running->has_blackout_ns ?
+	    running->blackout_ns : 0, .by_guest = running->by_guest };
+
+	sync_receive_running(s->engine, running->tenure, &b);
+}
+
+static void
 receive_message(void *role, const Persona__Transfer__TransferMessage *m,
     struct ipc_msg *in)
 {
@@ -233,9 +242,7 @@ receive_message(void *role, const Persona__Transfer__TransferMessage *m,
 		sync_receive_prepared(s->engine, m->prepared->tenure);
 		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_RUNNING:
-		sync_receive_running(s->engine, m->running->tenure,
-		    m->running->has_blackout_ns ?
-		    m->running->blackout_ns : 0);
+		on_running(s, m->running);
 		break;
 	case PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_CANCEL:
 		sync_receive_cancel(s->engine, m->cancel->reason,

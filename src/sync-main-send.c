@@ -121,15 +121,16 @@ engine_prepared(void *arg, uint64_t tenure)
 }
 
 static void
-engine_running(void *arg, uint64_t tenure, uint64_t blackout_ns)
+engine_running(void *arg, uint64_t tenure, const struct blackout *b)
 {
 	Persona__Transfer__TransferMessage m =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__Running running = PERSONA__TRANSFER__RUNNING__INIT;
 
 	running.tenure = tenure;
-	running.has_blackout_ns = blackout_ns > 0;
-	running.blackout_ns = blackout_ns;
+	running.has_blackout_ns = b->ns > 0;
+	running.blackout_ns = b->ns;
+	running.has_by_guest = running.by_guest = b->by_guest;
 	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_RUNNING;
 	m.running = &running;
 	worker_tell(((struct sender *)arg)->w, &m, NULL, 0);

@@ -355,7 +355,7 @@ sync_receive_prepared(struct sync_receive *s, uint64_t tenure)
 
 void
 sync_receive_running(struct sync_receive *s, uint64_t tenure,
-    uint64_t blackout_ns)
+    const struct blackout *b)
 {
 	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
 	Persona__Sync__Running running = PERSONA__SYNC__RUNNING__INIT;
@@ -365,8 +365,9 @@ sync_receive_running(struct sync_receive *s, uint64_t tenure,
 	sync_role_enter(&s->role, SYNC_RUNNING);
 	s->running_ns = sync_role_now_ns(&s->role);
 	running.tenure = tenure;
-	running.has_blackout_ns = 1;
-	running.blackout_ns = blackout_ns;
+	running.has_blackout_ns = b->ns > 0;
+	running.blackout_ns = b->ns;
+	running.has_by_guest = running.by_guest = b->by_guest;
 	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RUNNING;
 	m.running = &running;
 	(void)sync_say(s->role.bundle, &m);

@@ -66,7 +66,7 @@ void	sync_receive_answer(struct sync_receive *s,
 	    const Persona__Transfer__Answer *answer);
 void	sync_receive_prepared(struct sync_receive *s, uint64_t tenure);
 void	sync_receive_running(struct sync_receive *s, uint64_t tenure,
-	    uint64_t blackout_ns);
+	    const struct blackout *b);
 
 /* The owner calls it off, or something of ours failed. Nothing once released. */
 void	sync_receive_cancel(struct sync_receive *s, uint32_t reason,

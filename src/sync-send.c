@@ -381,11 +381,13 @@ take_prepared(struct sync_send *s, const Persona__Sync__Prepared *prepared)
 static int
 take_running(struct sync_send *s, const Persona__Sync__Running *running)
 {
+	const struct blackout b = { .ns = running->has_blackout_ns ?
+	    running->blackout_ns : 0, .by_guest = running->by_guest };
+
 	if (running->tenure != s->tenure)
 		return -EPROTO;
 	sync_role_enter(&s->role, SYNC_RUNNING);
-	s->ops->running(s->arg, running->tenure,
-	    running->has_blackout_ns ? running->blackout_ns : 0);
+	s->ops->running(s->arg, running->tenure, &b);
 	sync_role_finish(&s->role, REASON_OK, NULL);
 	return 0;
 }

@@ -42,7 +42,7 @@ struct sync_send_ops {
 	/* The target holds it durably; answered by sync_send_release(). */
 	void		(*prepared)(void *arg, uint64_t tenure);
 	void		(*running)(void *arg, uint64_t tenure,
-			    uint64_t blackout_ns);
+			    const struct blackout *b);
 	void		(*progress)(void *arg, const struct sync_progress *p);
 	void		(*ended)(void *arg, uint32_t reason, const char *text);
 };

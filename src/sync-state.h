@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "blackout.h"
 #include "pageencode.h"
 #include "sync.pb-c.h"
 
@@ -30,6 +31,7 @@ enum sync_state {
 };
 
 const char	*sync_state_name(enum sync_state s);
+
 
 /* Figures for a person, at most a fraction of a second old. */
 struct sync_progress {

@@ -233,14 +233,14 @@ vmm_pause(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done, void *arg)
 }
 
 int
-vmm_resume(struct vmm *v, uint64_t advance_clock_ns, uint32_t timeout_ms,
+vmm_resume(struct vmm *v, uint64_t stopped_at_ns, uint32_t timeout_ms,
     vmm_done_fn *done, void *arg)
 {
 	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
 	Persona__Vmm__Resume resume = PERSONA__VMM__RESUME__INIT;
 
-	resume.has_advance_clock_ns = advance_clock_ns > 0;
-	resume.advance_clock_ns = advance_clock_ns;
+	resume.has_stopped_at_ns = stopped_at_ns > 0;
+	resume.stopped_at_ns = stopped_at_ns;
 	req.what_case = FIELD(RESUME);
 	req.resume = &resume;
 	return vmm_request(v, &req, NULL, 0, timeout_ms, done, arg);

@@ -54,8 +54,9 @@ int	vmm_start(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
 int	vmm_pause(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
-int	vmm_resume(struct vmm *v, uint64_t advance_clock_ns,
-	    uint32_t timeout_ms, vmm_done_fn *done, void *arg);
+/* stopped_at_ns: its clocks go on by the time since (clock.h); 0: they kept running. */
+int	vmm_resume(struct vmm *v, uint64_t stopped_at_ns, uint32_t timeout_ms,
+	    vmm_done_fn *done, void *arg);
 int	vmm_save(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
 int	vmm_load(struct vmm *v, int state_fd, uint32_t timeout_ms,

@@ -30,7 +30,30 @@ move_told() {	# move_told FILE
 	[ "${bytes_sent:-0}" -gt 1000000 ] || fail "hardly a byte was sent"
 	[ "$bytes_sent" -lt $((64 << 20)) ] || fail "more was sent than there is"
 	[ "${blackout_ns:-0}" -gt 100000 ] || fail "no blackout: ${blackout_ns:-}"
+	[ "$(echo "$last" | field blackout_clock)" = guest ] ||
+		fail "the blackout is not by the guest's clock"
 	[ "$blackout_ns" -lt 10000000000 ] || fail "a blackout of $blackout_ns ns"
+}
+
+# What its own clock jumped by is said, so the guest itself must have seen as much:
+# its longest pause, forgotten just before. (More, when the machine is busy.)
+forget_pause() {	# forget_pause HANDSET PERSONA
+	local file
+	file=$(handset_dir "$1")/early.out
+	: > "$file"
+	console_open "$1" "$2" "$file"
+	echo p >&6
+	echo "pause forgotten" >&6
+	need_soon 10 "the guest is deaf" grep -q '^echo: pause forg' "$file"
+	console_close
+}
+
+guest_saw_it() {	# after guest_well
+	local saw_us
+	saw_us=$(value_of "$well_beat" max_pause_us)
+	[ "${saw_us:-0}" -ge $((blackout_ns / 1000 - 1000)) ] ||
+		fail "it is said to have stood still for $blackout_ns ns, and" \
+			"saw at most ${saw_us:-nothing} us"
 }
 
 arriving() {
@@ -58,6 +81,7 @@ for i in $(seq "$MOVES"); do
 	to=$(other $at)
 	before=$(tenure $at work)
 	[ "$i" != 1 ] || link_rate 50mbit
+	forget_pause $at work
 	move_begin $at work phone-$to
 	if [ "$i" = 1 ]; then
 		need_soon 10 "status shows no move" move_copying a work 1
@@ -73,6 +97,7 @@ for i in $(seq "$MOVES"); do
 	[ "$(ctl $at show work --json | field moved_to)" = "phone-$to" ] ||
 		fail "$at does not know where it went"
 	guest_well $to work
+	guest_saw_it
 	ok "move $i, $at to $to: beat $last_n, blackout $((blackout_ns / 1000000))" \
 		"ms, $((bytes_sent >> 20)) MiB"
 	at=$to

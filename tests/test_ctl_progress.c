@@ -167,6 +167,10 @@ the_summary_says_what_happened(void)
 	CU_ASSERT_STRING_EQUAL(out, "work now runs on bob: 6.4 s in all, stood "
 	    "still for 43 ms, 100 MiB sent for 512 MiB of memory; of the pages "
 	    "zero 40%, already there 10%, compressed 30%, as they are 20%");
+	f.move.has_blackout_by_guest = f.move.blackout_by_guest = true;
+	progress_summary(out, &f.move);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "stood still for 43 ms by its own "
+	    "clock, 100 MiB"));
 	f.move.outgoing = false;
 	progress_summary(out, &f.move);
 	CU_ASSERT_PTR_NOT_NULL(strstr(out, "runs on this handset"));

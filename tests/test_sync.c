@@ -335,7 +335,8 @@ stale_answers_change_nothing(void)
 	sync_send_release(p.send, 4);
 	sync_send_stopped(p.send, "x", 1, 0);
 	sync_receive_prepared(p.receive, 4);
-	sync_receive_running(p.receive, 4, 0);
+	sync_receive_running(p.receive, 4,
+	    &(struct blackout){ .ns = 1 });
 	CU_ASSERT_EQUAL(sync_send_state(p.send), SYNC_COPY);
 	p.hold_release = true;
 	CU_ASSERT(pair_run_to(&p, SYNC_PREPARED, 20000));

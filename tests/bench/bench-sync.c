@@ -206,12 +206,12 @@ prepared(void *arg, uint64_t tenure)
 }
 
 static void
-running(void *arg, uint64_t tenure, uint64_t blackout_ns)
+running(void *arg, uint64_t tenure, const struct blackout *blackout)
 {
 	struct bench *b = arg;
 
 	(void)tenure;
-	(void)blackout_ns;
+	(void)blackout;
 	printf("stopped for %.2f ms\n",
 	    (double)(now_ns(NULL) - b->stopped_ns) / 1e6);
 }
@@ -349,7 +349,7 @@ static void
 released(void *arg, uint64_t tenure, uint64_t stopped_for_ns)
 {
 	sync_receive_running(((struct bench *)arg)->receive, tenure,
-	    stopped_for_ns);
+	    &(struct blackout){ .ns = stopped_for_ns });
 }
 
 static void

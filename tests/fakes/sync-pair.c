@@ -192,12 +192,12 @@ on_prepared(void *arg, uint64_t tenure)
 }
 
 static void
-on_running(void *arg, uint64_t tenure, uint64_t blackout_ns)
+on_running(void *arg, uint64_t tenure, const struct blackout *b)
 {
 	struct pair *p = arg;
 
 	p->told_running = tenure == TENURE + 1;
-	p->blackout_ns = blackout_ns;
+	p->blackout_ns = b->by_guest ? b->ns : 0;
 }
 
 static void
@@ -314,7 +314,9 @@ target_step(struct pair *p)
 	if (due(&p->running_in)) {
 		p->owns = true;
 		p->resumed_ns = p->now_ns;
-		sync_receive_running(p->receive, TENURE + 1, p->blackout_ns);
+		sync_receive_running(p->receive, TENURE + 1,
+		    &(struct blackout){ .ns = p->blackout_ns,
+		    .by_guest = true });
 	}
 }
 

@@ -124,6 +124,7 @@ guest_well() {
 	[ "$(value_of "$beat" bad)" = 0 ] || fail "$2 found wrong bytes on $1"
 	[ "$(value_of "$beat" fpu)" = ok ] || fail "$2 lost its FPU state on $1"
 	last_n=$(value_of "$beat" n)
+	well_beat=$beat
 }
 
 value_of() { echo "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p"; }

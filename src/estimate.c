@@ -99,7 +99,7 @@ estimate_move(const struct estimate_input *in, struct estimate *e)
 	uint64_t first_ns, ns, bytes;
 
 	memset(e, 0, sizeof(*e));
-	policy_init(&p, in->budget_ns, in->may_throttle);
+	policy_init(&p, in->budget_ns, in->may_throttle, in->overhead_ns);
 	e->bytes = in->pages * in->page_cost / 256;
 	ns = pages_ns(in, in->pages, e->bytes);
 	first_ns = e->time_ns = BEGIN_NS + BEGIN_TRIPS * in->rtt_ns + ns;

@@ -24,6 +24,7 @@ struct estimate_input {
 	uint64_t	rtt_ns;
 	uint64_t	budget_ns;	/* blackout that the person allows */
 	bool		may_throttle;
+	uint64_t	overhead_ns;	/* policy_init() */
 };
 
 struct estimate {

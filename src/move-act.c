@@ -55,6 +55,8 @@ move_send_setup(struct move *m)
 	setup.blackout_budget_ms = m->options.blackout_budget_ms;
 	setup.has_bandwidth_limit = m->options.bandwidth_limit > 0;
 	setup.bandwidth_limit = m->options.bandwidth_limit;
+	setup.has_overhead_ns = m->peer.overhead_ns > 0;
+	setup.overhead_ns = m->peer.overhead_ns;
 	setup.has_question = setup.question = m->options.question;
 	setup.has_channels = true;
 	setup.channels = d->conf.channels;

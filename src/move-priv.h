@@ -40,6 +40,7 @@ struct move {
 	int			state_fd;
 	uint64_t		state_bytes;
 	uint64_t		stopped_at_ns;
+	uint64_t		overhead_ns;	/* as this move had it; 0: not known */
 	unsigned int		ifindex;	/* that it goes by; 0: not known */
 	bool			memory_given;
 	bool			asked;		/* a question was answered, */

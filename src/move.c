@@ -18,6 +18,7 @@
 #include "outlet.h"
 #include "reason.h"
 #include "report.h"
+#include "sync-policy.h"
 
 struct move *
 move_from_hook(struct persona_hook *h)
@@ -42,12 +43,30 @@ tell_moved(struct move *m)
 	m->report = NULL;
 }
 
+/* What it took this time, for the next move there. */
+static void
+learn(const struct move *m)
+{
+	uint64_t ns = policy_overhead_mean(m->peer.overhead_ns,
+	    m->overhead_ns);
+	int r;
+
+	if (m->overhead_ns == 0 || m->handover.state != HANDOVER_MOVED)
+		return;
+	log_debug("peer %s: a handover there takes %llu us beside its pages",
+	    m->peer.name, (unsigned long long)(ns / 1000));
+	r = registry_peer_learn(m->daemon->registry, m->peer.fingerprint, ns);
+	if (r < 0 && r != -ENOENT)
+		log_warn_r(r, "peer %s: what was learnt is lost", m->peer.name);
+}
+
 void
 move_free(struct move *m)
 {
 	if (m->persona != NULL)
 		m->persona->hook = NULL;
 	tell_moved(m);
+	learn(m);
 	syncproc_free(m->sync);
 	if (m->timer != NULL)
 		event_free(m->timer);
@@ -93,6 +112,7 @@ on_running(struct move *m, const Persona__Transfer__Running *running)
 
 	if (running->has_blackout_ns)
 		report_blackout(m->report, &b);
+	m->overhead_ns = running->overhead_ns;
 	move_happen(m, HANDOVER_PEER_RUNNING, 0, running->tenure);
 }
 

@@ -15,7 +15,7 @@
 #include "log.h"
 #include "registry-sql.h"
 
-#define SCHEMA_VERSION	3
+#define SCHEMA_VERSION	4
 
 static const char schema[] =
     "CREATE TABLE persona ("
@@ -80,6 +80,11 @@ static const char schema_2[] =
 static const char schema_3[] =
     "ALTER TABLE persona ADD COLUMN image_attempt INTEGER NOT NULL DEFAULT 0;"
     "PRAGMA user_version = 3;";
+
+/* What was learnt of peers came fourth. */
+static const char schema_4[] =
+    "ALTER TABLE peer ADD COLUMN overhead_ns INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 4;";
 
 /* The last call's failure as -errno, 0 when it did not fail. */
 static int
@@ -264,8 +269,10 @@ make_schema(struct registry *r, int version)
 		n = exec(r, schema);
 	if (n == 0 && version < 2)
 		n = exec(r, schema_2);
-	if (n == 0)
+	if (n == 0 && version < 3)
 		n = exec(r, schema_3);
+	if (n == 0)
+		n = exec(r, schema_4);
 	return sql_end(r, n);
 }
 
@@ -469,7 +476,8 @@ registry_persona_ended(struct registry *r, const char *id, bool crashed,
 
 /* --- peers ------------------------------------------------------------------- */
 
-#define PEER_COLUMNS "fingerprint, name, key, host, port, paired_unix_s"
+#define PEER_COLUMNS "fingerprint, name, key, host, port, paired_unix_s, " \
+    "overhead_ns"
 
 static void
 read_peer(sqlite3_stmt *st, void *arg)
@@ -482,13 +490,15 @@ read_peer(sqlite3_stmt *st, void *arg)
 	sql_text(st, 3, p->host, sizeof(p->host));
 	p->port = (uint16_t)sql_u64(st, 4);
 	p->paired_unix_s = sql_u64(st, 5);
+	p->overhead_ns = sql_u64(st, 6);
 }
 
 int
 registry_peer_add(struct registry *r, const struct peer_record *p)
 {
 	/* Pairing the same key again renews its name; another key never does. */
-	return sql_one(sql_run(r, "INSERT INTO peer VALUES (?, ?, ?, ?, ?, ?) "
+	return sql_one(sql_run(r, "INSERT INTO peer (fingerprint, name, key, "
+	    "host, port, paired_unix_s) VALUES (?, ?, ?, ?, ?, ?) "
 	    "ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, "
 	    "host = excluded.host, port = excluded.port, "
 	    "paired_unix_s = excluded.paired_unix_s "
@@ -503,6 +513,14 @@ registry_peer_get(struct registry *r, const char *name_or_fp,
 	return sql_one(sql_each(r, "SELECT " PEER_COLUMNS " FROM peer "
 	    "WHERE fingerprint = ?1 OR name = ?1", name_or_fp, read_peer, p),
 	    -ENOENT);
+}
+
+int
+registry_peer_learn(struct registry *r, const char *fingerprint,
+    uint64_t overhead_ns)
+{
+	return sql_one(sql_run(r, "UPDATE peer SET overhead_ns = ? "
+	    "WHERE fingerprint = ?", "it", overhead_ns, fingerprint), -ENOENT);
 }
 
 int

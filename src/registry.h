@@ -76,6 +76,7 @@ struct peer_record {
 	char		host[PEER_HOST_MAX + 1]; /* where it was paired, or "" */
 	uint16_t	port;
 	uint64_t	paired_unix_s;
+	uint64_t	overhead_ns;	/* of handovers there; 0: none yet */
 };
 
 /*
@@ -191,6 +192,9 @@ int	registry_peer_add(struct registry *r, const struct peer_record *p);
 /* By name or fingerprint. 0, or -ENOENT. */
 int	registry_peer_get(struct registry *r, const char *name_or_fp,
 	    struct peer_record *p);
+/* What handovers there take (overhead_ns). As registry_peer_get. */
+int	registry_peer_learn(struct registry *r, const char *fingerprint,
+	    uint64_t overhead_ns);
 int	registry_peer_delete(struct registry *r, const char *fingerprint);
 
 typedef void peer_each_fn(const struct peer_record *p, void *arg);

@@ -419,6 +419,7 @@ sync_ask_new(struct sync_ask **sp, const struct sync_send_config *cfg,
 	s->started_ns = ops->now_ns(arg);
 	s->in.budget_ns = cfg->blackout_budget_ms * MS;
 	s->in.may_throttle = cfg->allow_throttle;
+	s->in.overhead_ns = cfg->overhead_ns;
 	r = -ENOMEM;
 	if ((s->noise = malloc(PROBE_FRAME_BYTES)) == NULL ||
 	    (r = sync_offer_init(&s->offer, cfg->persona, true)) < 0 ||

@@ -126,11 +126,14 @@ engine_running(void *arg, uint64_t tenure, const struct blackout *b)
 	Persona__Transfer__TransferMessage m =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__Running running = PERSONA__TRANSFER__RUNNING__INIT;
+	struct sender *s = arg;
 
 	running.tenure = tenure;
 	running.has_blackout_ns = b->ns > 0;
 	running.blackout_ns = b->ns;
 	running.has_by_guest = running.by_guest = b->by_guest;
+	running.has_overhead_ns = true;
+	running.overhead_ns = sync_send_overhead_ns(s->engine);
 	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_RUNNING;
 	m.running = &running;
 	worker_tell(((struct sender *)arg)->w, &m, NULL, 0);
@@ -234,6 +237,7 @@ make_engine(struct sender *s, struct stream **streams, size_t n)
 		.bandwidth_limit = p->has_bandwidth_limit ?
 		    p->bandwidth_limit : 0,
 		.allow_throttle = !p->has_allow_throttle || p->allow_throttle,
+		.overhead_ns = p->overhead_ns,
 	};
 	int r = p->question ? sync_ask_new(&s->ask, &cfg, &ask_ops, s) :
 	    sync_send_new(&s->engine, &cfg, &ops, s);

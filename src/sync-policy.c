@@ -8,9 +8,12 @@
 
 #define NS			1000000000ULL
 #define MS			1000000ULL
-/* Before anything of ours was measured; two fsyncs are most of it. */
+/* Before a move went there; two fsyncs are most of it. */
 #define OVERHEAD_NS		(25 * MS)
+#define OVERHEAD_MIN_NS		(2 * MS)
+#define OVERHEAD_MAX_NS		(500 * MS)
 #define STATE_BYTES		(24u << 10)
+#define TRIPS			2u	/* one and a half, and what a stop delays */
 /* Telling personad, parking the vCPUs: pages are dirtied until then. */
 #define STOP_LATENCY_NS		(5 * MS)
 /* Shrinking by less than this is the floor. */
@@ -24,12 +27,21 @@
 
 static const unsigned int steps[] = { 20, 40, 60, 75, 85, 92, 96 };
 
+static uint64_t
+within(uint64_t ns)
+{
+	if (ns < OVERHEAD_MIN_NS)
+		return OVERHEAD_MIN_NS;
+	return ns > OVERHEAD_MAX_NS ? OVERHEAD_MAX_NS : ns;
+}
+
 void
-policy_init(struct policy *p, uint64_t budget_ns, bool may_throttle)
+policy_init(struct policy *p, uint64_t budget_ns, bool may_throttle,
+    uint64_t overhead_ns)
 {
 	memset(p, 0, sizeof(*p));
 	p->budget_ns = budget_ns;
-	p->overhead_ns = OVERHEAD_NS;
+	p->overhead_ns = overhead_ns > 0 ? within(overhead_ns) : OVERHEAD_NS;
 	p->state_bytes = STATE_BYTES;
 	p->may_throttle = may_throttle;
 }
@@ -43,6 +55,22 @@ wire_ns(uint64_t bytes, uint64_t rate)
 	if (bytes / rate > 3600)
 		return 3600 * NS;
 	return bytes * 1000 / rate * MS + bytes * 1000 % rate * MS / rate;
+}
+
+uint64_t
+policy_overhead(uint64_t blackout_ns, uint64_t wire_bytes, uint64_t rate,
+    uint64_t rtt_ns)
+{
+	uint64_t known_ns = wire_ns(wire_bytes, rate) + rtt_ns * TRIPS;
+
+	return within(blackout_ns > known_ns ? blackout_ns - known_ns : 0);
+}
+
+uint64_t
+policy_overhead_mean(uint64_t earlier_ns, uint64_t latest_ns)
+{
+	return earlier_ns > 0 ? within(earlier_ns) / 2 + within(latest_ns) / 2 :
+	    within(latest_ns);
 }
 
 /* Pages dirtied during the next `ns`, at the pace of this round. */
@@ -94,7 +122,7 @@ policy_decide(struct policy *p, const struct policy_round *r)
 	last_pages = pages_in(r, now_ns + STOP_LATENCY_NS + r->rtt_ns);
 	pages_ns = wire_ns(last_pages * r->page_cost / 256, r->rate);
 	fixed_ns = p->overhead_ns + wire_ns(p->state_bytes, r->rate) +
-	    r->rtt_ns * 2;
+	    r->rtt_ns * TRIPS;
 	p->projected_ns = fixed_ns + pages_ns;
 	/*
 	 * Round trips and state that exceed the budget by themselves are there in

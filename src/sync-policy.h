@@ -39,7 +39,20 @@ struct policy {
 	uint64_t	projected_ns;	/* blackout if stopped after this round */
 };
 
-void	policy_init(struct policy *p, uint64_t budget_ns, bool may_throttle);
+/* overhead_ns: what policy_overhead() said of an earlier move there; 0: none yet. */
+void	policy_init(struct policy *p, uint64_t budget_ns, bool may_throttle,
+	    uint64_t overhead_ns);
+
+/*
+ * What of a blackout was neither pages nor trips: stopping, saving, loading, syncing
+ * on both sides. wire_bytes were sent while the guest stood still. Within bounds,
+ * since a peer said how long the blackout was; never 0.
+ */
+uint64_t policy_overhead(uint64_t blackout_ns, uint64_t wire_bytes,
+	    uint64_t rate, uint64_t rtt_ns);
+
+/* The same with an earlier one, 0 for none: one odd move is not believed alone. */
+uint64_t policy_overhead_mean(uint64_t earlier_ns, uint64_t latest_ns);
 
 /* The verdict after a round; throttle and projected_ns follow. */
 enum policy_verdict policy_decide(struct policy *p,

@@ -56,6 +56,8 @@ struct sync_send {
 	struct digest		machine_digest;
 	uint64_t		stopped_at_ns;
 	bool			final_harvested, root_sent;
+	uint64_t		stop_bytes;	/* sent before it, later during */
+	uint64_t		overhead_ns;
 	/* figures */
 	uint64_t		guess_bytes;
 	uint64_t		progress_ns;
@@ -310,6 +312,7 @@ sync_send_stopped(struct sync_send *s, const void *state, size_t len,
 	}
 	sync_role_enter(&s->role, SYNC_STOPPED);
 	s->stopped_at_ns = stopped_at_ns;
+	s->stop_bytes = bundle_bytes_out(s->role.bundle);
 	/* Now nothing runs: this harvest is the last and complete. */
 	ask_harvest(s, false);
 	s->machine = malloc(len);
@@ -374,6 +377,8 @@ take_prepared(struct sync_send *s, const Persona__Sync__Prepared *prepared)
 	if (!s->root_sent || prepared->tenure != s->tenure)
 		return -EPROTO;
 	sync_role_enter(&s->role, SYNC_PREPARED);
+	/* All that the target needed has been written, and little else. */
+	s->stop_bytes = bundle_bytes_out(s->role.bundle) - s->stop_bytes;
 	s->ops->prepared(s->arg, prepared->tenure);
 	return 0;
 }
@@ -387,6 +392,10 @@ take_running(struct sync_send *s, const Persona__Sync__Running *running)
 	if (running->tenure != s->tenure)
 		return -EPROTO;
 	sync_role_enter(&s->role, SYNC_RUNNING);
+	if (b.ns > 0 && bundle_rate(s->role.bundle) > 0)
+		s->overhead_ns = policy_overhead(b.ns, s->stop_bytes,
+		    bundle_rate(s->role.bundle),
+		    bundle_rtt_ns(s->role.bundle));
 	s->ops->running(s->arg, running->tenure, &b);
 	sync_role_finish(&s->role, REASON_OK, NULL);
 	return 0;
@@ -471,7 +480,7 @@ sync_send_new(struct sync_send **sp, const struct sync_send_config *cfg,
 	s->tenure = cfg->persona->tenure + 1;
 	effort_init(&s->effort);
 	policy_init(&s->policy, cfg->blackout_budget_ms * MS,
-	    cfg->allow_throttle);
+	    cfg->allow_throttle, cfg->overhead_ns);
 	if ((r = sync_offer_init(&s->offer, cfg->persona, false)) < 0 ||
 	    (r = sync_role_init(&s->role, &role_ops, s, &owner,
 	    cfg->attempt)) < 0) {
@@ -574,6 +583,12 @@ sync_send_tick(struct sync_send *s)
 		}
 	}
 	sync_send_step(s);
+}
+
+uint64_t
+sync_send_overhead_ns(const struct sync_send *s)
+{
+	return s->overhead_ns;
 }
 
 enum sync_state

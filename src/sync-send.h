@@ -25,6 +25,7 @@ struct sync_send_config {
 	uint32_t	blackout_budget_ms;
 	uint64_t	bandwidth_limit;	/* bytes a second; 0: none */
 	bool		allow_throttle;
+	uint64_t	overhead_ns;		/* policy_init() */
 	uint64_t	shadow_bytes;		/* rounds_new() */
 };
 
@@ -79,6 +80,9 @@ void	sync_send_doubt_link(struct sync_send *s);
 void	sync_send_step(struct sync_send *s);
 /* Each 10 ms or so. */
 void	sync_send_tick(struct sync_send *s);
+
+/* Once it runs there: policy_overhead() of this move; 0 when it cannot be told. */
+uint64_t sync_send_overhead_ns(const struct sync_send *s);
 
 enum sync_state sync_send_state(const struct sync_send *s);
 void	sync_send_progress(struct sync_send *s, struct sync_progress *p);

@@ -51,7 +51,7 @@ quiet_guest_stops_at_once(void)
 	struct policy p;
 	unsigned int rounds;
 
-	policy_init(&p, 100 * MS, true);
+	policy_init(&p, 100 * MS, true, 0);
 	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_STOP);
 	CU_ASSERT(rounds <= 1);
 	CU_ASSERT(p.projected_ns < 60 * MS);
@@ -66,7 +66,7 @@ ordinary_guest_stops_at_its_floor(void)
 	struct policy p;
 	unsigned int rounds;
 
-	policy_init(&p, 100 * MS, true);
+	policy_init(&p, 100 * MS, true, 0);
 	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_STOP);
 	CU_ASSERT(rounds > 1 && rounds < 15);
 	CU_ASSERT(p.projected_ns < 60 * MS);
@@ -82,7 +82,7 @@ fast_guest_is_throttled_until_it_fits(void)
 	struct policy p;
 	unsigned int rounds;
 
-	policy_init(&p, 100 * MS, true);
+	policy_init(&p, 100 * MS, true, 0);
 	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_STOP);
 	CU_ASSERT(p.throttle >= 40);
 	CU_ASSERT(p.projected_ns <= 100 * MS);
@@ -96,7 +96,7 @@ without_leave_to_throttle_it_gives_up(void)
 	struct policy p;
 	unsigned int rounds;
 
-	policy_init(&p, 100 * MS, false);
+	policy_init(&p, 100 * MS, false, 0);
 	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_GIVE_UP);
 	CU_ASSERT_EQUAL(p.throttle, 0);
 	CU_ASSERT(rounds < 80);
@@ -120,7 +120,7 @@ it_ends_whatever_the_figures(void)
 		enum policy_verdict v = POLICY_CONTINUE;
 		int rounds = 0;
 
-		policy_init(&p, 100 * MS, i % 2 == 0);
+		policy_init(&p, 100 * MS, i % 2 == 0, 0);
 		while (v != POLICY_STOP && v != POLICY_GIVE_UP && rounds < 1000) {
 			v = policy_decide(&p, &r);
 			rounds++;
@@ -139,8 +139,8 @@ larger_budget_stops_earlier(void)
 	struct policy small, large;
 	unsigned int a, b;
 
-	policy_init(&small, 60 * MS, true);
-	policy_init(&large, 2000 * MS, true);
+	policy_init(&small, 60 * MS, true, 0);
+	policy_init(&large, 2000 * MS, true, 0);
 	CU_ASSERT_EQUAL(play(&small, &m, &a), POLICY_STOP);
 	CU_ASSERT_EQUAL(play(&large, &m, &b), POLICY_STOP);
 	CU_ASSERT(b <= a);
@@ -156,7 +156,7 @@ long_round_trips_are_not_the_guests_fault(void)
 	enum policy_verdict v = POLICY_CONTINUE;
 	unsigned int rounds;
 
-	policy_init(&p, 100 * MS, true);
+	policy_init(&p, 100 * MS, true, 0);
 	for (rounds = 0; rounds < 10 && v != POLICY_STOP; rounds++)
 		v = policy_decide(&p, &r);
 	CU_ASSERT_EQUAL(v, POLICY_STOP);
@@ -167,10 +167,59 @@ long_round_trips_are_not_the_guests_fault(void)
 	r.dirty_pages = 10240;
 	r.interval_ns = 1000 * MS;
 	r.page_cost = 4096 * 256;
-	policy_init(&p, 100 * MS, true);
+	policy_init(&p, 100 * MS, true, 0);
 	for (rounds = 0; rounds < 10; rounds++)
 		CU_ASSERT_NOT_EQUAL(policy_decide(&p, &r), POLICY_STOP);
 	CU_ASSERT(p.throttle > 0);
+}
+
+/* What a handover there takes is known from the last one, and leaves less for pages. */
+static void
+learnt_overhead_takes_part_of_the_budget(void)
+{
+	const struct policy_round r = { .dirty_pages = 1000,
+	    .interval_ns = 1000 * MS, .page_cost = 4096 * 256, .rate = 25 * MB };
+	struct policy unknown, quick, slow;
+
+	policy_init(&unknown, 60 * MS, true, 0);
+	policy_init(&quick, 60 * MS, true, 5 * MS);
+	policy_init(&slow, 60 * MS, true, 45 * MS);
+	(void)policy_decide(&unknown, &r);
+	(void)policy_decide(&quick, &r);
+	(void)policy_decide(&slow, &r);
+	CU_ASSERT_EQUAL(unknown.projected_ns - quick.projected_ns, 20 * MS);
+	CU_ASSERT_EQUAL(slow.projected_ns - quick.projected_ns, 40 * MS);
+	CU_ASSERT(quick.projected_ns <= 60 * MS);
+	CU_ASSERT(slow.projected_ns > 60 * MS);
+}
+
+static void
+overhead_is_what_pages_and_trips_leave(void)
+{
+	/* 1 MB at 25 MB/s takes 40 ms, two trips of 3 ms 6. */
+	CU_ASSERT_EQUAL(policy_overhead(60 * MS, MB, 25 * MB, 3 * MS), 14 * MS);
+	/* A peer that lies, or a rate that was wrong, teaches nothing wild. */
+	CU_ASSERT_EQUAL(policy_overhead(UINT64_MAX, MB, 25 * MB, 0), 500 * MS);
+	CU_ASSERT_EQUAL(policy_overhead(1, MB, 25 * MB, 3 * MS), 2 * MS);
+	CU_ASSERT_EQUAL(policy_overhead(60 * MS, UINT64_MAX, 0, 0), 2 * MS);
+	CU_ASSERT_EQUAL(policy_overhead_mean(0, 30 * MS), 30 * MS);
+	CU_ASSERT_EQUAL(policy_overhead_mean(10 * MS, 30 * MS), 20 * MS);
+	CU_ASSERT_EQUAL(policy_overhead_mean(UINT64_MAX, 30 * MS), 265 * MS);
+}
+
+/* A peer that takes longer than the budget by itself: the pages are judged alone. */
+static void
+overhead_beyond_the_budget_ends_too(void)
+{
+	const struct model m = { .per_s = 2560, .cost = 1400, .rate = 25 * MB,
+	    .hot_pages = 8192 };
+	struct policy p;
+	unsigned int rounds;
+
+	policy_init(&p, 100 * MS, true, UINT64_MAX);
+	CU_ASSERT_EQUAL(play(&p, &m, &rounds), POLICY_STOP);
+	CU_ASSERT(p.projected_ns > 500 * MS && p.projected_ns < 560 * MS);
+	CU_ASSERT_EQUAL(p.throttle, 0);
 }
 
 static void
@@ -214,6 +263,12 @@ main(void)
 		    without_leave_to_throttle_it_gives_up },
 		{ "long round trips are not the guest's fault",
 		    long_round_trips_are_not_the_guests_fault },
+		{ "a learnt overhead takes part of the budget",
+		    learnt_overhead_takes_part_of_the_budget },
+		{ "the overhead is what pages and trips leave",
+		    overhead_is_what_pages_and_trips_leave },
+		{ "an overhead beyond the budget ends, too",
+		    overhead_beyond_the_budget_ends_too },
 		{ "it ends whatever the figures", it_ends_whatever_the_figures },
 		{ "the effort follows the queue", effort_follows_the_queue },
 		{ "a larger budget stops no later", larger_budget_stops_earlier },

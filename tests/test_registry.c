@@ -95,6 +95,7 @@ older_file_is_brought_up(void)
 	    "ALTER TABLE persona DROP COLUMN image_attempt;"
 	    "ALTER TABLE persona DROP COLUMN spec;"
 	    "ALTER TABLE incoming DROP COLUMN spec;"
+	    "ALTER TABLE peer DROP COLUMN overhead_ns;"
 	    "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	CU_ASSERT_EQUAL_FATAL(registry_open(&r, path), 0);
@@ -360,8 +361,18 @@ pinned_key_is_not_replaced(void)
 	CU_ASSERT_EQUAL(registry_peer_get(r, "bench", &got), 0);
 	CU_ASSERT_STRING_EQUAL(got.key, "ssh-ed25519 AAAAone");
 	CU_ASSERT_STRING_EQUAL(got.host, "192.0.2.1");
+	CU_ASSERT_EQUAL(got.overhead_ns, 0);
+	/* What was learnt of it is kept when it is paired again. */
+	CU_ASSERT_EQUAL(registry_peer_learn(r, "SHA256:one", 12345678), 0);
+	strcpy(p.fingerprint, "SHA256:one");
+	strcpy(p.key, "ssh-ed25519 AAAAone");
+	CU_ASSERT_EQUAL(registry_peer_add(r, &p), 0);
+	CU_ASSERT_EQUAL(registry_peer_get(r, "bench", &got), 0);
+	CU_ASSERT_EQUAL(got.overhead_ns, 12345678);
+	CU_ASSERT_EQUAL(registry_peer_learn(r, "SHA256:none", 1), -ENOENT);
 	CU_ASSERT_EQUAL(registry_peer_delete(r, "SHA256:one"), 0);
 	CU_ASSERT_EQUAL(registry_peer_delete(r, "SHA256:one"), -ENOENT);
+	strcpy(p.fingerprint, "SHA256:two");
 	CU_ASSERT_EQUAL(registry_peer_add(r, &p), 0);
 	registry_close(r);
 }

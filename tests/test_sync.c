@@ -54,6 +54,9 @@ running_guest_moves_whole(void)
 	    (unsigned long long)(blackout_ns / MS),
 	    (unsigned long long)(p.send_last.bytes >> 10), p.send_last.round);
 	CU_ASSERT(blackout_ns < 40 * MS);
+	/* Both owners took their time, which is what is learnt; pages did too. */
+	CU_ASSERT(sync_send_overhead_ns(p.send) >= 4 * MS);
+	CU_ASSERT(sync_send_overhead_ns(p.send) < blackout_ns);
 	CU_ASSERT(p.throttle_max == 0);
 	CU_ASSERT(p.send_last.savings.delta_pages > 0);
 	CU_ASSERT(p.send_last.savings.known_pages > 0);

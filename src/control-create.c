@@ -287,6 +287,7 @@ vault_made(void *arg, int r, const char *why)
 		return;
 	}
 	create_not_encrypted(c->req, c->rec.name, r, why);
+	vault_remove(c->daemon, c->rec.id);	/* it may be half made */
 	image_sources_close(&c->from);
 	free(c);
 }

@@ -153,8 +153,8 @@ control_export(struct persona *p, struct control_request *req,
 	if (m->label != NULL && strlen(m->label) > LABEL_MAX)
 		control_fail(req, -EINVAL, "a label has at most %u bytes",
 		    LABEL_MAX);
-	else if (policy_check(p->daemon, &p->rec.spec, POLICY_EXPORT, NULL,
-	    why) < 0)
+	else if (policy_check_export(p->daemon, &p->rec.spec, m->passphrase ||
+	    m->n_recipients > 0, why) < 0)
 		control_fail(req, -EPERM, "%s: not exported: %s", p->rec.name,
 		    why);
 	else if ((m->has_checkpoint || check_stopped(p, req) == 0) &&

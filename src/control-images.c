@@ -254,16 +254,15 @@ vault_made(void *arg, int r, const char *why)
 	struct wish *w = arg;
 	struct template t = { .manifest = NULL };
 
-	if (r == 0 && (r = template_find(w->daemon, w->hex, &t)) < 0) {
+	if (r == 0 && (r = template_find(w->daemon, w->hex, &t)) < 0)
 		why = "the template is not there any more";
-		vault_remove(w->daemon, w->rec.id);
-	}
 	if (r == 0) {
 		lay_over(w, &t);
 		template_fini(&t);
 		return;
 	}
 	create_not_encrypted(w->req, w->rec.name, r, why);
+	vault_remove(w->daemon, w->rec.id);	/* it may be half made */
 	free(w);
 }
 
@@ -288,9 +287,13 @@ make_over(struct wish *w, const struct template *t)
 	char why[POLICY_WHY_MAX];
 	int r;
 
-	if ((r = complete_record(w, t)) < 0 ||
-	    (r = complete_spec(w, t)) < 0 ||
-	    (w->encrypt.wanted && (r = vault_mark(&w->rec.spec)) < 0))
+	r = complete_record(w, t);
+	if (r == 0 && (r = complete_spec(w, t)) == 0 &&
+	    policy_demands_vault(w->daemon, &w->rec.spec))
+		w->encrypt.wanted = true;
+	if (r == 0 && w->encrypt.wanted)
+		r = vault_mark(&w->rec.spec);
+	if (r < 0)
 		control_fail(w->req, r, "%s: cannot be made of this template: "
 		    "%s", w->rec.name, strerror(-r));
 	else if ((r = policy_check(w->daemon, &w->rec.spec, POLICY_KEEP, NULL,

@@ -297,8 +297,13 @@ take_offer(struct import *i, const Persona__Image__Manifest *m,
 
 	if (m->has_state_bytes && m->state_bytes > STATE_BLOB_MAX)
 		reason = REASON_FILE_DAMAGED;
-	else if ((reason = make_record(i, m->persona)) == REASON_OK)
-		reason = judge(i, m, why);
+	else if ((reason = make_record(i, m->persona)) == REASON_OK) {
+		if (policy_demands_vault(i->daemon, &i->rec.spec) &&
+		    vault_mark(&i->rec.spec) < 0)
+			reason = REASON_INTERNAL;
+		else
+			reason = judge(i, m, why);
+	}
 	if (reason != REASON_OK) {
 		fail(i, reason, why);
 		return;

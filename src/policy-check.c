@@ -57,12 +57,12 @@ policy_view(const struct daemon *d, const struct packed_spec *spec,
 /* Whoever signed it: an unknown issuer's rules bind as well as a known one's. */
 static int
 judge(struct daemon *d, const Persona__Spec__Spec *s,
-    enum policy_action action, const char *handset, char *why)
+    enum policy_action action, const char *handset, bool encrypted, char *why)
 {
 	struct policy_context c = {
 		.handset = handset != NULL ? handset :
 		    identity_fingerprint(d->identity),
-		.encrypted = s->encrypted,
+		.encrypted = encrypted,
 		.now_unix_s = (uint64_t)time(NULL),
 	};
 	struct policy_view v = { 0 };
@@ -89,9 +89,34 @@ policy_check(struct daemon *d, const struct packed_spec *spec,
 		snprintf(why, POLICY_WHY_MAX, "its record cannot be read");
 		return -EPERM;
 	}
-	r = judge(d, s, action, handset, why);
+	r = judge(d, s, action, handset, s->encrypted, why);
 	persona__spec__spec__free_unpacked(s, NULL);
 	return r;
+}
+
+int
+policy_check_export(struct daemon *d, const struct packed_spec *spec,
+    bool encrypted, char *why)
+{
+	Persona__Spec__Spec *s;
+	int r;
+
+	if (spec_unpack(spec, &s) < 0) {
+		snprintf(why, POLICY_WHY_MAX, "its record cannot be read");
+		return -EPERM;
+	}
+	r = judge(d, s, POLICY_EXPORT, NULL, encrypted, why);
+	persona__spec__spec__free_unpacked(s, NULL);
+	return r;
+}
+
+bool
+policy_demands_vault(const struct daemon *d, const struct packed_spec *spec)
+{
+	struct policy_view v;
+
+	return policy_view(d, spec, &v) == 0 && v.present &&
+	    v.policy.must_encrypt;
 }
 
 bool

@@ -35,6 +35,14 @@ int	policy_view(const struct daemon *d, const struct packed_spec *spec,
 int	policy_check(struct daemon *d, const struct packed_spec *spec,
 	    enum policy_action action, const char *handset, char *why);
 
+/* May it be exported to a file that is, or is not, encrypted? The same answers. */
+int	policy_check_export(struct daemon *d, const struct packed_spec *spec,
+	    bool encrypted, char *why);
+
+/* Must it be encrypted at rest? Whoever makes an image of it here sees to that. */
+bool	policy_demands_vault(const struct daemon *d,
+	    const struct packed_spec *spec);
+
 /*
  * Does what comes back still have the policy it had here, or a newer one of the
  * same issuer? True also when there was none.

@@ -60,7 +60,18 @@ allows_storage(const struct policy *p, const struct policy_context *c,
 	if (!p->must_encrypt || c->encrypted)
 		return true;
 	return refuse(why, "its issuer %s demands that its stored image is "
-	    "encrypted, and it would not be", p->issuer);
+	    "encrypted, and it is not; export it to an encrypted file and "
+	    "import that", p->issuer);
+}
+
+static bool
+allows_file(const struct policy *p, const struct policy_context *c, char *why)
+{
+	if (!p->must_encrypt || c->encrypted)
+		return true;
+	return refuse(why, "its issuer %s demands that it is encrypted "
+	    "wherever it is stored; give the file a passphrase, or make it "
+	    "for a handset", p->issuer);
 }
 
 /* A day after `expires` is too late, the second itself already is. */
@@ -97,7 +108,7 @@ policy_allows(const struct policy *p, enum policy_action action,
 		if (!p->may_export)
 			return refuse(why, "its issuer %s allows no export",
 			    p->issuer);
-		return allows_storage(p, c, why);
+		return allows_file(p, c, why);
 	}
 	return refuse(why, "its policy does not know that");
 }

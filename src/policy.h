@@ -38,14 +38,14 @@ enum policy_action {
 	POLICY_KEEP,		/* have its image on this handset at all */
 	POLICY_START,		/* run it: a start, or a resume from disk */
 	POLICY_MOVE,		/* to the handset `handset`: asked on both sides */
-	POLICY_EXPORT,
+	POLICY_EXPORT,		/* into a file; `encrypted` is of that */
 	POLICY_STANDBY,		/* on the handset `handset` */
 };
 
 /* What the decision depends on beside the policy. */
 struct policy_context {
 	const char	*handset;	/* fingerprint that would hold it, or NULL */
-	bool		encrypted;	/* the image is, or would be, encrypted */
+	bool		encrypted;	/* the image or file is, or would be */
 	uint64_t	now_unix_s;
 };
 

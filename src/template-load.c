@@ -21,6 +21,7 @@
 #include "syncproc.h"
 #include "template.h"
 #include "transfer-id.h"
+#include "vault.h"
 
 #define ATTEMPT	1u	/* the worker has one transfer in its life */
 
@@ -78,7 +79,8 @@ judge(struct template_load *l, const Persona__Image__Manifest *m, char *why)
 	    m->persona->spec->kernel == NULL || m->has_state_bytes)
 		snprintf(why, REASON_TEXT_MAX + 1, "what it says of itself "
 		    "makes no sense");
-	else
+	else if ((r = vault_mark(&rec->spec)) == 0)
+		/* As a persona made of it is, if it must be. */
 		r = policy_check(l->daemon, &rec->spec, POLICY_KEEP, NULL, why);
 	free(rec);
 	return r;

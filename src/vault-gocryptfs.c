@@ -22,12 +22,26 @@
 #define EXIT_WRONG_KEY	12
 #define EXIT_FUSE	19
 #define EXIT_CONF	23
+#define EXIT_WRITE_CONF	24
 
 static int
 complain(char why[VAULT_WHY_MAX], int r, const char *text)
 {
 	snprintf(why, VAULT_WHY_MAX, "%s", text);
 	return r;
+}
+
+/* Its node may be there without the module: only opening it says. */
+static bool
+has_fuse(void)
+{
+	struct stat st;
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	const bool has = fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
+
+	if (fd >= 0)
+		close(fd);
+	return has;
 }
 
 static int
@@ -39,7 +53,7 @@ usable(char why[VAULT_WHY_MAX])
 	if (access("/bin/fusermount", X_OK) < 0)
 		return complain(why, -ENOENT, "fusermount is missing "
 		    "(apt-get install fuse3)");
-	if (access("/dev/fuse", R_OK | W_OK) < 0)
+	if (!has_fuse())
 		return complain(why, -ENODEV, "/dev/fuse cannot be opened "
 		    "(modprobe fuse)");
 	return 0;
@@ -119,6 +133,9 @@ judge(int status, char why[VAULT_WHY_MAX])
 	case EXIT_CONF:
 		return complain(why, -EUCLEAN, "its encrypted directory is "
 		    "damaged: gocryptfs.conf cannot be read");
+	case EXIT_WRITE_CONF:
+		return complain(why, -ENOSPC, "its encrypted directory cannot "
+		    "be written; there may be no room for it");
 	default:
 		snprintf(why, VAULT_WHY_MAX, "gocryptfs ended with %d; the log "
 		    "of personad has what it said", status);

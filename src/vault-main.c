@@ -119,7 +119,8 @@ lock_dir(struct job *j)
 /*
  * Held by whoever serves the mount, for as long as he lives: no second one is ever
  * let at the same files, whatever mount namespace the first is in. 0 with the
- * lock in *fdp; -EBUSY when he does not end in time.
+ * lock in *fdp; -EALREADY when what it served is mounted after all, by one of us
+ * that was killed while he set to work; -EBUSY when he does not end in time.
  */
 static int
 lock_served(struct job *j, int *fdp)
@@ -133,6 +134,10 @@ lock_served(struct job *j, int *fdp)
 	for (int i = 0; i < SERVED_WAIT_MS / 20; i++) {
 		if (flock(*fdp, LOCK_EX | LOCK_NB) == 0)
 			return 0;
+		if (vault_mount_of(j->dir) == VAULT_MOUNT_ALIVE) {
+			close(*fdp);
+			return -EALREADY;
+		}
 		nanosleep(&pause, NULL);
 	}
 	close(*fdp);
@@ -190,7 +195,7 @@ mount_it(struct job *j, const struct vault_fs *fs,
 	int served, r = lock_served(j, &served);
 
 	if (r < 0)
-		return r;
+		return r == -EALREADY ? 0 : r;
 	r = fs->open(j->dir, key, j->why);
 	close(served);
 	if (r == 0 && vault_mount_of(j->dir) != VAULT_MOUNT_ALIVE)
@@ -392,8 +397,11 @@ do_close(struct job *j)
 	/* Its key is gone when the process that had it is. */
 	if (r == 0)
 		end_served(j);
-	if (r == 0 && (r = lock_served(j, &served)) == 0)
+	if (r == 0 && (r = lock_served(j, &served)) == 0) {
 		close(served);
+		/* What it may have mounted in its last moment. */
+		r = vault_unmount(j->dir, true);
+	}
 	return r;
 }
 

@@ -33,7 +33,6 @@ must "a policy is signed" sign issuer strict 1 no no never
 must "one that has expired" sign issuer expired 1 yes no 2020-01-01
 must "a newer one" sign issuer renewed 2 yes no never
 must "one of somebody else" sign stranger foreign 3 yes no never
-must "one that demands encryption" sign issuer secret 1 yes yes never
 refused "half of the rules" "encrypt is missing" "$bin/personactl" policy sign \
 	--key "$work/issuer" <(rules 1 yes no never | grep -v encrypt) "$work/half"
 
@@ -100,9 +99,6 @@ must "a template whose policy has expired" pack old expired "$work/old.persona"
 must "may be kept" ctl create --image "$work/old.persona" carl
 refused "but not started" "expired" ctl start carl
 must "until its issuer renews it" ctl policy set carl "$work/renewed.policy"
-must "a template that must be encrypted" pack secret secret "$work/secret.persona"
-refused "is not kept in the clear" "encrypted" \
-	ctl create --image "$work/secret.persona" dora
 must "a template of an unknown issuer" pack foreign foreign "$work/foreign.persona"
 must "is taken" ctl create --image "$work/foreign.persona" emil
 [ "$(field emil trusted)" = false ] && ok "and shown as not trusted" ||

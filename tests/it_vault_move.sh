@@ -8,16 +8,8 @@ set -u
 
 PERSONA_BIN=$PWD
 src=${srcdir:-.}
-for tool in gocryptfs fusermount3; do
-	command -v $tool > /dev/null || {
-		echo "SKIP: it_vault_move: $tool is not installed"
-		exit 77
-	}
-done
-[ -w /dev/fuse ] && [ "$(id -u)" = 0 ] || {
-	echo "SKIP: it_vault_move: /dev/fuse cannot be used"
-	exit 77
-}
+. "$src/tests/lib/vaults.sh"
+vaults_need
 . "$src/tests/lib/handsets.sh"
 . "$src/tests/lib/personas.sh"
 . "$src/tests/lib/moves.sh"

@@ -172,7 +172,7 @@ list_table(const Persona__Control__Reply *reply)
 			table_cell(t, size);
 			table_cellf(t, "%u", p->vcpus);
 			table_cell(t, p->moved_to != NULL ? p->moved_to :
-			    "here");
+			    vault_where(p));
 		}
 		r = table_print(t, stdout);
 	}

@@ -128,6 +128,21 @@ vault_text(const Persona__Control__PersonaInfo *p)
 	}
 }
 
+const char *
+vault_where(const Persona__Control__PersonaInfo *p)
+{
+	if (!p->has_vault)
+		return "here";
+	switch (p->vault) {
+	case PERSONA__CONTROL__PERSONA_INFO__VAULT__OPEN:
+		return "here, encrypted";
+	case PERSONA__CONTROL__PERSONA_INFO__VAULT__LOCKED:
+		return "here, locked";
+	default:
+		return "here, lost";
+	}
+}
+
 /* --- the commands ------------------------------------------------------------ */
 
 int

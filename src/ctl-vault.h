@@ -22,4 +22,7 @@ int	vault_take_encrypt(struct ctl *ctl, const char *how, const char *file,
 /* In a few words: "encrypted, locked". Static. */
 const char *vault_text(const Persona__Control__PersonaInfo *p);
 
+/* Where one that is on this handset lies: "here, locked". Static. */
+const char *vault_where(const Persona__Control__PersonaInfo *p);
+
 #endif

@@ -182,6 +182,13 @@ stay_alive(void)
 		if (now.beat <= t)
 			now.beat = t + opt.beat_ms * MS;
 		beat();
+		/*
+		 * Where saying it takes longer than until the next, work needs time
+		 * as well: v would look at a page between two beats, for ever.
+		 */
+		t = clock_ns();
+		if (now.beat < t + opt.beat_ms * MS / 2)
+			now.beat = t + opt.beat_ms * MS;
 	}
 }
 

@@ -113,7 +113,7 @@ guest_well() {
 	await 10 grep -q "^echo: $word" "$file" ||
 		fail "$2 on $1 does not answer what is typed"
 	echo v >&6
-	await 20 verified "$word" "$file" ||
+	await 60 verified "$word" "$file" ||
 		fail "$2 on $1 says nothing of its memory"
 	await 10 beats_beyond "$file" "${last_n:-0}" ||
 		fail "$2 stands still on $1, or has begun anew"

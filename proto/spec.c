@@ -27,6 +27,16 @@ word_ok(const char *s, size_t max)
 	return true;
 }
 
+bool
+spec_name_ok(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len > PERSONA_NAME_MAX || name[0] == '-')
+		return false;
+	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
 static const char *
 wrong_disk(const Persona__Spec__Disk *d)
 {

@@ -6,6 +6,7 @@
 #ifndef SPEC_H
 #define SPEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,12 @@ struct packed_spec {
 	size_t	len;
 	uint8_t	bytes[SPEC_MAX];
 };
+
+/*
+ * May a persona have this name? One to PERSONA_NAME_MAX small letters, digits and
+ * hyphens, none first.
+ */
+bool	spec_name_ok(const char *name);
 
 /*
  * Is everything in it within its bounds? It may come from a peer or a file.

@@ -11,6 +11,7 @@
 #include "persona.h"
 #include "policy-check.h"
 #include "reason.h"
+#include "spec.h"
 #include "transfer-id.h"
 
 /* What a handset keeps for itself beyond the guest's own memory. */
@@ -43,7 +44,7 @@ arrival_parse(Persona__Transfer__Persona *offer, uint64_t attempt,
 	memset(rec, 0, sizeof(*rec));
 	if (offer->has_state_version && offer->state_version != STATE_VERSION)
 		return REASON_VERSION;
-	if (!hexid_ok(offer->id) || !persona_name_ok(offer->name) ||
+	if (!hexid_ok(offer->id) || !spec_name_ok(offer->name) ||
 	    offer->ram_bytes < RAM_MIN_BYTES ||
 	    offer->ram_bytes > RAM_MAX_BYTES ||
 	    offer->ram_bytes % PAGE_BYTES != 0 ||

@@ -20,6 +20,7 @@
 #include "image.h"
 #include "log.h"
 #include "persona.h"
+#include "spec.h"
 #include "transfer-id.h"
 #include "vault.h"
 
@@ -45,7 +46,7 @@ static int
 check_create(const Persona__Control__Create *c, const char **why)
 {
 	*why = NULL;
-	if (!persona_name_ok(c->name))
+	if (!spec_name_ok(c->name))
 		*why = "a name has 1 to 63 of a-z, 0-9 and -, and does not "
 		    "begin with -";
 	else if ((c->ram_bytes < RAM_MIN_BYTES ||

@@ -19,6 +19,7 @@
 #include "pubkey.h"
 #include "registry.h"
 #include "saved.h"
+#include "spec.h"
 #include "vault.h"
 
 /* The client's file, and the passphrase when it says that there is one. */
@@ -173,7 +174,7 @@ control_import(struct daemon *d, struct control_request *req,
 	const Persona__Control__Import *m = what->import_file;
 	int in_fd, passphrase_fd;
 
-	if (m->name != NULL && !persona_name_ok(m->name))
+	if (m->name != NULL && !spec_name_ok(m->name))
 		control_fail(req, -EINVAL, "a name has 1 to 63 of a-z, 0-9 "
 		    "and -, and does not begin with -");
 	else if (m->name != NULL && persona_by_name(d, m->name) != NULL)

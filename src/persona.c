@@ -164,16 +164,6 @@ persona_describe(const struct persona_record *rec, Persona__Spec__Spec *spec,
 	out->spec = spec;
 }
 
-bool
-persona_name_ok(const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len == 0 || len > PERSONA_NAME_MAX || name[0] == '-')
-		return false;
-	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
 #define STATE(name) PERSONA__CONTROL__PERSONA_INFO__STATE__##name
 
 Persona__Control__PersonaInfo__State

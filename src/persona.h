@@ -77,9 +77,6 @@ const char *persona_state_word(Persona__Control__PersonaInfo__State s);
 void	persona_describe(const struct persona_record *rec,
 	    Persona__Spec__Spec *spec, Persona__Transfer__Persona *out);
 
-/* The rule for names (bounds.h). */
-bool	persona_name_ok(const char *name);
-
 /* `done` comes once, later or from within, and may find the client gone. */
 void	persona_start(struct persona *p, persona_done_fn *done, void *arg);
 void	persona_stop(struct persona *p, uint32_t timeout_ms,

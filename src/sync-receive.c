@@ -466,12 +466,6 @@ sync_receive_tick(struct sync_receive *s)
 	sync_receive_step(s);
 }
 
-enum sync_state
-sync_receive_state(const struct sync_receive *s)
-{
-	return s->role.state;
-}
-
 void
 sync_receive_progress(const struct sync_receive *s, struct sync_progress *p)
 {

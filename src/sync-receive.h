@@ -76,7 +76,6 @@ void	sync_receive_step(struct sync_receive *s);
 /* Each 10 ms or so. */
 void	sync_receive_tick(struct sync_receive *s);
 
-enum sync_state sync_receive_state(const struct sync_receive *s);
 void	sync_receive_progress(const struct sync_receive *s,
 	    struct sync_progress *p);
 

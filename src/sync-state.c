@@ -116,16 +116,6 @@ sync_link_reason(int r)
 /* --- what a peer says about a persona ----------------------------------------- */
 
 static bool
-name_ok(const char *s)
-{
-	static const char set[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-	size_t n = strlen(s);
-
-	return n > 0 && n <= PERSONA_NAME_MAX && s[0] != '-' &&
-	    strspn(s, set) == n;
-}
-
-static bool
 printable(const char *s, size_t max)
 {
 	if (strlen(s) > max)
@@ -141,7 +131,7 @@ sync_check_persona(const Persona__Transfer__Persona *p, const char **why)
 {
 	if (!hexid_ok(p->id))
 		*why = "the offered persona's id is not 32 hex digits";
-	else if (!name_ok(p->name))
+	else if (!spec_name_ok(p->name))
 		*why = "the offered persona's name is not a name";
 	else if (p->ram_bytes < RAM_MIN_BYTES || p->ram_bytes > RAM_MAX_BYTES ||
 	    p->ram_bytes % PAGE_BYTES != 0)

@@ -11,6 +11,7 @@
 #include "control.h"
 #include "persona.h"
 #include "reason.h"
+#include "spec.h"
 #include "transfer-id.h"
 #include "unit.h"
 
@@ -81,21 +82,21 @@ names_are_what_they_may_be(void)
 {
 	char longest[PERSONA_NAME_MAX + 2];
 
-	CU_ASSERT_TRUE(persona_name_ok("work"));
-	CU_ASSERT_TRUE(persona_name_ok("0-a"));
-	CU_ASSERT_FALSE(persona_name_ok(""));
-	CU_ASSERT_FALSE(persona_name_ok("-work"));
-	CU_ASSERT_FALSE(persona_name_ok("Work"));
-	CU_ASSERT_FALSE(persona_name_ok("a/b"));
-	CU_ASSERT_FALSE(persona_name_ok("a b"));
-	CU_ASSERT_FALSE(persona_name_ok("a\n"));
-	CU_ASSERT_FALSE(persona_name_ok("\xc3\xa4"));
+	CU_ASSERT_TRUE(spec_name_ok("work"));
+	CU_ASSERT_TRUE(spec_name_ok("0-a"));
+	CU_ASSERT_FALSE(spec_name_ok(""));
+	CU_ASSERT_FALSE(spec_name_ok("-work"));
+	CU_ASSERT_FALSE(spec_name_ok("Work"));
+	CU_ASSERT_FALSE(spec_name_ok("a/b"));
+	CU_ASSERT_FALSE(spec_name_ok("a b"));
+	CU_ASSERT_FALSE(spec_name_ok("a\n"));
+	CU_ASSERT_FALSE(spec_name_ok("\xc3\xa4"));
 	memset(longest, 'a', sizeof(longest));
 	longest[PERSONA_NAME_MAX] = '\0';
-	CU_ASSERT_TRUE(persona_name_ok(longest));
+	CU_ASSERT_TRUE(spec_name_ok(longest));
 	longest[PERSONA_NAME_MAX] = 'a';
 	longest[PERSONA_NAME_MAX + 1] = '\0';
-	CU_ASSERT_FALSE(persona_name_ok(longest));
+	CU_ASSERT_FALSE(spec_name_ok(longest));
 }
 
 #define ID "0123456789abcdef0123456789abcdef"

@@ -13,6 +13,7 @@
 #include "greeting.h"
 #include "identity.h"
 #include "launcher.h"
+#include "link-loss.h"
 #include "listen.h"
 #include "log.h"
 #include "pairings.h"
@@ -135,6 +136,7 @@ open_port(struct daemon *d)
 	    SSHD_CONF_NAME);
 	if ((r = sshd_conf_user(user, sizeof(user))) < 0)
 		return r;
+	link_loss_prepare();
 	return listener_open(&d->listener, d->base, &lc);
 }
 

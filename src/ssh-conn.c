@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "link-loss.h"
+
 #define DEFAULT_TIMEOUT_MS	10000u
 #define WINDOW_BYTES		LIBSSH2_CHANNEL_WINDOW_DEFAULT
 /*
@@ -298,6 +300,7 @@ setup_succeeded(struct ssh_conn *c)
 	forget_secrets(c);
 	event_del(c->timer);
 	c->state = SSH_RUNNING;
+	(void)link_loss_watch(&c->loss, c->base, c->fd);
 	c->n_open = c->n_channels;
 	ssh_channels_start(c, streams);
 	event_active(c->kick, EV_TIMEOUT, 0);
@@ -470,6 +473,7 @@ ssh_conn_free(struct ssh_conn *c)
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i] != NULL)
 			event_free(events[i]);
+	link_loss_end(c->loss);
 	/* What the kernel holds still goes out; libssh2 finds a shut door
 	 * instead of waiting for the peer's good-bye. */
 	if (c->fd >= 0)

@@ -73,6 +73,8 @@ struct ssh_conn {
 	/* A write met a key exchange: wait for the peer, not in circles. */
 	bool		rekeying;
 
+	struct link_loss *loss;		/* from SSH_RUNNING on */
+
 	struct ssh_channel *channel[STREAMS_MAX];
 	unsigned int	n_channels;	/* asked for */
 	unsigned int	n_opened;	/* in channel[] */

@@ -23,6 +23,7 @@ struct policy_info {
 	struct policy_view		view;
 	char	key[PUBKEY_TEXT_LEN + 1];
 	char	forbids[POLICY_WHY_MAX];
+	char	notice[POLICY_WHY_MAX];
 	char	*handsets[POLICY_HANDSETS_MAX];
 };
 
@@ -54,6 +55,9 @@ fill(struct policy_info *i, struct persona *p, int verdict)
 	if (policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
 	    i->forbids) < 0)
 		i->msg.forbids = i->forbids;
+	if (verdict == 0 && policy_notice(rules, (uint64_t)time(NULL),
+	    i->notice))
+		i->msg.notice = i->notice;
 }
 
 struct policy_info *
@@ -98,5 +102,6 @@ control_policy_set(struct persona *p, struct control_request *req,
 	}
 	persona_refresh(p);
 	log_info("persona %s: has a newer policy", p->rec.name);
+	daemon_policies_look(p->daemon);
 	control_ok(req);
 }

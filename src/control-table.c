@@ -52,7 +52,8 @@ static const struct control_command commands[] = {
 	{ WHAT(IMAGES), "image", control_images, NULL, 0 },
 	{ WHAT(IMAGE_REMOVE), "image", control_image_remove, NULL, 0 },
 	{ WHAT(POLICY_SET), "policy", NULL, control_policy_set,
-	    IN(STOPPED) | IN(CRASHED) | IN(RUNNING) | IN(PAUSED) },
+	    IN(STOPPED) | IN(CRASHED) | IN(RUNNING) | IN(PAUSED) |
+	    IN(SUSPENDED) },
 	{ WHAT(CANCEL), "cancel", NULL, control_cancel,
 	    IN(SENDING) | IN(RECEIVING) | IN(SAVING) },
 	{ WHAT(CHECKPOINT), "checkpoint", NULL, control_checkpoint,

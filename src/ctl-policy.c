@@ -195,8 +195,9 @@ ctl_policy_date(uint64_t unix_s, char *buf, size_t size)
 	time_t t = (time_t)unix_s;
 	struct tm tm;
 
-	if (unix_s == 0 || gmtime_r(&t, &tm) == NULL ||
-	    strftime(buf, size, "%Y-%m-%d (UTC)", &tm) == 0)
+	if (unix_s == 0 || gmtime_r(&t, &tm) == NULL || strftime(buf, size,
+	    unix_s % 86400 == 0 ? "%Y-%m-%d (UTC)" :
+	    "%Y-%m-%d %H:%M:%S (UTC)", &tm) == 0)
 		snprintf(buf, size, "never");
 	return buf;
 }

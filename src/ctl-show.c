@@ -85,6 +85,8 @@ policy_json(struct json *j, const Persona__Control__PolicyInfo *p)
 	json_bool(j, "expired", p->expired);
 	if (p->forbids != NULL)
 		json_string(j, "forbids", p->forbids);
+	if (p->notice != NULL)
+		json_string(j, "notice", p->notice);
 	json_end(j);
 }
 
@@ -147,6 +149,22 @@ list_json(const Persona__Control__Reply *reply)
 	return json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
 }
 
+/* What their owner should know unasked, below the table. */
+static void
+list_notices(const Persona__Control__Reply *reply)
+{
+	for (size_t i = 0; i < reply->n_personas; i++) {
+		const Persona__Control__PersonaInfo *p = reply->personas[i];
+		char *printable = p->policy == NULL ||
+		    p->policy->notice == NULL ? NULL :
+		    text_printable(p->policy->notice);
+
+		if (printable != NULL)
+			printf("\n%s: %s\n", p->name, printable);
+		free(printable);
+	}
+}
+
 static int
 list_table(const Persona__Control__Reply *reply)
 {
@@ -175,6 +193,7 @@ list_table(const Persona__Control__Reply *reply)
 			    vault_where(p));
 		}
 		r = table_print(t, stdout);
+		list_notices(reply);
 	}
 	table_free(t);
 	return r == 0 ? CTL_OK : CTL_FAILED;
@@ -230,6 +249,8 @@ show_policy(const Persona__Control__PolicyInfo *p)
 	    "no: not one of personad.conf's issuers; it binds all the same");
 	if (p->forbids != NULL)
 		show_line("  FORBIDS", p->forbids);
+	if (p->notice != NULL)
+		show_line("  NOTICE", p->notice);
 	show_line("  may move", p->move_to == 0 ? "to every paired handset" :
 	    p->move_to == 1 ? "to listed handsets" : "no");
 	for (size_t i = 0; i < p->n_handsets; i++)

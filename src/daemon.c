@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* The helpers' paths, which every room of personad needs. */
+/* What every room of personad needs: the paths of the helpers, and one nudge. */
 #include "daemon.h"
 
+#include <event2/event.h>
 #include <stdio.h>
 
 const char *
@@ -11,4 +12,13 @@ daemon_program(const struct daemon *d, const char *name,
 	snprintf(buf, DAEMON_PROGRAM_MAX, "%s/%s", d->conf.libexec_dir,
 	    name);
 	return buf;
+}
+
+void
+daemon_policies_look(struct daemon *d)
+{
+	const struct timeval now = { 0 };
+
+	if (d->policy_look != NULL)
+		(void)evtimer_add(d->policy_look, &now);
 }

@@ -31,12 +31,16 @@ struct daemon {
 	struct pairings		*pairings;
 	struct arrivals		*arrivals;
 	struct reports		*reports;
+	struct event		*policy_look;	/* policy-watch.h; NULL: closed */
 	struct cgroups		*cgroups;	/* NULL: none on this handset */
 	char			limits_lack[CGROUP_WHY_MAX];	/* "": nothing */
 	TAILQ_HEAD(, vault_job)	vault_jobs;	/* vault.c's own */
 	bool			debug;
 	struct persona_list	personas;	/* in no order */
 };
+
+/* A persona runs that did not, or has another policy: policies are looked at now. */
+void	daemon_policies_look(struct daemon *d);
 
 #define DAEMON_PROGRAM_MAX	(CONF_STATE_DIR_MAX + 32)
 

@@ -265,6 +265,7 @@ started(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 		return;
 	}
 	p->starter = NULL;
+	daemon_policies_look(p->daemon);
 	log_info("persona %s: running, persona-vmm[%d]", p->rec.name,
 	    (int)guest_pid(p->guest));
 	if (w != NULL)
@@ -456,7 +457,14 @@ persona_pause(struct persona *p, persona_done_fn *done, void *arg)
 void
 persona_resume(struct persona *p, persona_done_fn *done, void *arg)
 {
-	change_pause(p, false, done, arg);
+	char forbidden[POLICY_WHY_MAX];
+	int r = policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
+	    forbidden);
+
+	if (r < 0)
+		done(arg, r, forbidden);
+	else
+		change_pause(p, false, done, arg);
 }
 
 /* --- guests that come and go otherwise ------------------------------------------- */
@@ -468,6 +476,7 @@ persona_adopt_guest(struct persona *p, struct guest *g)
 	p->ready = true;
 	p->paused = false;
 	guest_set_events(g, &guest_events, p);
+	daemon_policies_look(p->daemon);
 }
 
 struct guest *

@@ -35,6 +35,9 @@ struct persona {
 	bool			suspended;	/* it goes on from suspended/ */
 	bool			unrecorded;	/* arriving: not in the registry yet */
 	struct persona_hook	*hook;		/* a transfer under way, or NULL */
+	bool			closing;	/* policy-watch.c pauses it */
+	uint64_t		notice_s;	/* the last notice its policy gave */
+	uint64_t		suspend_after_s; /* not tried before, after a failure */
 	unsigned int		exports;	/* that read its image: it must stay as it is */
 	TAILQ_HEAD(, persona_wait) waits;	/* told when the guest has ended */
 	struct persona_wait	*starter;	/* told when it runs */

@@ -30,6 +30,7 @@
 #include "pairings.h"
 #include "peers.h"
 #include "persona.h"
+#include "policy-watch.h"
 #include "registry.h"
 #include "template.h"
 #include "vault.h"
@@ -284,6 +285,7 @@ open_rooms(struct daemon *d)
 	    launcher_new(&d->launcher, d->base) < 0 ||
 	    reports_new(&d->reports) < 0 ||
 	    arrivals_new(&d->arrivals, d) < 0 ||
+	    policy_watch_open(d) < 0 ||
 	    pairings_new(&d->pairings, d) < 0)
 		fatal("the event loop cannot be made");
 	if ((r = access_identity(d)) < 0)
@@ -326,6 +328,7 @@ close_rooms(struct daemon *d)
 	struct persona *p;
 
 	control_close(d->control);
+	policy_watch_close(d);
 	/* What is not handed over runs on here; what is, waits for a restart. */
 	TAILQ_FOREACH(p, &d->personas, entry)
 		if (p->hook != NULL && p->hook->saving)

@@ -107,7 +107,10 @@ set_encrypt(struct policy *p, const char *value, char *err)
 	return parse_yes(value, &p->must_encrypt, err);
 }
 
-/* never | YYYY-MM-DD: from the first second of that day, in UTC, it has expired */
+/*
+ * never | YYYY-MM-DD | YYYY-MM-DDThh:mm:ssZ: from that second on, of a day from its
+ * first, it has expired.
+ */
 static int
 set_expires(struct policy *p, const char *value, char *err)
 {
@@ -119,8 +122,11 @@ set_expires(struct policy *p, const char *value, char *err)
 	if (strcmp(value, "never") == 0)
 		return 0;
 	end = strptime(value, "%Y-%m-%d", &tm);
+	if (end != NULL && *end != '\0')
+		end = strptime(end, "T%H:%M:%SZ", &tm);
 	if (end == NULL || *end != '\0' || (t = timegm(&tm)) <= 0)
-		return complain(err, "say never or a day as 2027-12-31 (UTC)");
+		return complain(err, "say never, a day as 2027-12-31 or an "
+		    "instant as 2027-12-31T18:00:00Z (both UTC)");
 	p->expires_unix_s = (uint64_t)t;
 	return 0;
 }

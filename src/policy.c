@@ -113,6 +113,66 @@ policy_allows(const struct policy *p, enum policy_action action,
 	return refuse(why, "its policy does not know that");
 }
 
+/* --- the notice before ---------------------------------------------------------- */
+
+static const uint64_t notices_s[] = { 60, 600, 3600, 86400 };
+
+#define N_NOTICES	(sizeof(notices_s) / sizeof(notices_s[0]))
+
+static uint64_t
+left_s(const struct policy *p, uint64_t now)
+{
+	if (p->expires_unix_s == 0)
+		return UINT64_MAX;
+	return now >= p->expires_unix_s ? 0 : p->expires_unix_s - now;
+}
+
+uint64_t
+policy_notice_s(const struct policy *p, uint64_t now_unix_s)
+{
+	uint64_t left = left_s(p, now_unix_s);
+
+	for (size_t i = 0; left > 0 && i < N_NOTICES; i++)
+		if (left <= notices_s[i])
+			return notices_s[i];
+	return 0;
+}
+
+uint64_t
+policy_next_s(const struct policy *p, uint64_t now_unix_s)
+{
+	uint64_t left = left_s(p, now_unix_s);
+
+	if (left == 0 || left == UINT64_MAX)
+		return UINT64_MAX;
+	for (size_t i = N_NOTICES; i > 0; i--)
+		if (left > notices_s[i - 1])
+			return left - notices_s[i - 1];
+	return left;
+}
+
+bool
+policy_notice(const struct policy *p, uint64_t now_unix_s, char *why)
+{
+	static const struct {
+		uint64_t	s;
+		const char	*word;
+	} units[] = { { 3600, "hour" }, { 60, "minute" }, { 1, "second" } };
+	uint64_t left = left_s(p, now_unix_s);
+	size_t i = 0;
+
+	if (policy_notice_s(p, now_unix_s) == 0)
+		return false;
+	while (left < units[i].s)
+		i++;
+	left /= units[i].s;
+	snprintf(why, POLICY_WHY_MAX, "its policy expires in %llu %s%s, and it "
+	    "runs no longer then; ask its issuer %s for a newer one",
+	    (unsigned long long)left, units[i].word, left == 1 ? "" : "s",
+	    p->issuer);
+	return true;
+}
+
 bool
 policy_may_replace(const struct policy *old,
     const uint8_t old_key[POLICY_KEY_BYTES], const struct policy *newer,

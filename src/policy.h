@@ -65,6 +65,19 @@ bool	policy_may_replace(const struct policy *old,
 	    const uint8_t old_key[POLICY_KEY_BYTES], const struct policy *newer,
 	    const uint8_t newer_key[POLICY_KEY_BYTES], char *why);
 
+/*
+ * Seconds of notice due before it expires: the shortest of a day, an hour, ten
+ * minutes and one minute that is not shorter than the time left. 0: none yet, or it
+ * has expired, or never does.
+ */
+uint64_t policy_notice_s(const struct policy *p, uint64_t now_unix_s);
+
+/* Seconds until the next notice is due or it expires; UINT64_MAX: neither comes. */
+uint64_t policy_next_s(const struct policy *p, uint64_t now_unix_s);
+
+/* While a notice is due, the sentence of it in why[POLICY_WHY_MAX]; else false. */
+bool	policy_notice(const struct policy *p, uint64_t now_unix_s, char *why);
+
 /* --- its forms --------------------------------------------------------------- */
 
 /*

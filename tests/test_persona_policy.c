@@ -114,6 +114,40 @@ no_policy_allows_everything(void)
 		    why));
 }
 
+/* Seconds left, the notice that is due, and when to look again. */
+static void
+notice_is_given_in_time(void)
+{
+	static const struct {
+		uint64_t left, notice, next;
+	} steps[] = {
+		{ 2 * DAY, 0, DAY }, { DAY + 1, 0, 1 },
+		{ DAY, DAY, DAY - 3600 }, { 3601, DAY, 1 },
+		{ 3600, 3600, 3000 }, { 600, 600, 540 },
+		{ 61, 600, 1 }, { 60, 60, 60 }, { 1, 60, 1 },
+		{ 0, 0, UINT64_MAX },
+	};
+	struct policy p = lax();
+
+	CU_ASSERT_EQUAL(policy_notice_s(&p, DAY), 0);
+	CU_ASSERT_EQUAL(policy_next_s(&p, DAY), UINT64_MAX);
+	CU_ASSERT_FALSE(policy_notice(&p, DAY, why));
+	p.expires_unix_s = 10 * DAY;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		uint64_t now = p.expires_unix_s - steps[i].left;
+
+		CU_ASSERT_EQUAL(policy_notice_s(&p, now), steps[i].notice);
+		CU_ASSERT_EQUAL(policy_next_s(&p, now), steps[i].next);
+		CU_ASSERT_EQUAL(policy_notice(&p, now, why),
+		    steps[i].notice > 0);
+	}
+	CU_ASSERT_TRUE(policy_notice(&p, p.expires_unix_s - 7199, why));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "in 1 hour,"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "Example Corp"));
+	CU_ASSERT_TRUE(policy_notice(&p, p.expires_unix_s - 59, why));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "in 59 seconds,"));
+}
+
 static void
 only_its_issuer_replaces_it(void)
 {
@@ -159,6 +193,17 @@ text_is_read(void)
 }
 
 static void
+an_instant_is_read(void)
+{
+	struct policy p;
+
+	CU_ASSERT_EQUAL(policy_parse_text(&p, "issuer X\nserial 1\n"
+	    "move anyone\nexport yes\nstandby yes\nencrypt no\n"
+	    "expires 2027-01-31T01:02:03Z\n", why), 0);
+	CU_ASSERT_EQUAL(p.expires_unix_s, 1801353600 + 3723);
+}
+
+static void
 wrong_text_is_refused(void)
 {
 	static const struct {
@@ -169,8 +214,10 @@ wrong_text_is_refused(void)
 		    "encrypt no\n", "expires is missing" },
 		{ "issuer X\nissuer Y\n", "line 2: issuer is said twice" },
 		{ "export perhaps\n", "line 1: say yes or no" },
-		{ "expires 2027-13-01\n", "line 1: say never or a day" },
-		{ "expires 2027-01-31x\n", "line 1: say never or a day" },
+		{ "expires 2027-13-01\n", "line 1: say never, a day" },
+		{ "expires 2027-01-31T25:00:00Z\n", "line 1: say never, a day" },
+		{ "expires 2027-01-31T05:00\n", "line 1: say never, a day" },
+		{ "expires 2027-01-31x\n", "line 1: say never, a day" },
 		{ "\n\nfly yes\n", "line 3: there is no rule \"fly\"" },
 		{ "serial -1\n", "line 1: a serial is a number" },
 		{ "handset ab:cd\n", "line 1: a handset is named" },
@@ -271,8 +318,10 @@ main(void)
 		{ "every rule against every action",
 		    every_rule_against_every_action },
 		{ "no policy allows everything", no_policy_allows_everything },
+		{ "notice is given in time", notice_is_given_in_time },
 		{ "only its issuer replaces it", only_its_issuer_replaces_it },
 		{ "an issuer's text is read", text_is_read },
+		{ "an instant to the second", an_instant_is_read },
 		{ "a wrong text is refused, and why", wrong_text_is_refused },
 		{ "what was signed is read", what_was_signed_is_read },
 		{ "any changed bit breaks it", any_changed_bit_breaks_it },

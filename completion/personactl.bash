@@ -10,7 +10,8 @@ _personactl_options()
 	'') echo --socket --json --help --version ;;
 	create) echo --kernel --initrd --append --memory --cpus --cpu \
 		--disk --disk-image --image --start --net \
-		--forward --encrypt --passphrase-file ;;
+		--forward --limit-cpu --limit-memory --encrypt \
+		--passphrase-file ;;
 	start | unlock) echo --passphrase-file ;;
 	set) echo --forward --no-forwards ;;
 	list | peers) echo --names ;;
@@ -72,7 +73,7 @@ _personactl()
 			;;
 		--kernel | --initrd | --append | --memory | --cpus | --cpu | \
 		--disk | --disk-image | --image | --key | --cmdline | --arch | \
-		--policy | --forward | --timeout | --budget | --bandwidth | \
+		--policy | --forward | --limit-cpu | --limit-memory | --timeout | --budget | --bandwidth | \
 		--to | --passphrase-file | --delete | --checkpoint | \
 		--label | --name | \
 		--delay | --count | --take-back | -[kiamcdtbrpln])

@@ -18,6 +18,7 @@
 #include "ipc.h"
 #include "log.h"
 #include "net-slirp.h"
+#include "net-wire.h"
 #include "net.pb-c.h"
 
 #define REPORT_WAIT_MS	200
@@ -25,6 +26,7 @@
 struct net_control {
 	struct event_base *base;
 	struct net_slirp *net;
+	const struct net_wire *wire;	/* NULL: not plugged in yet */
 	int		listen_fd, fd;
 	uid_t		owner_uid;	/* whom we were started by */
 	struct event	*listen_ev, *ev;
@@ -153,6 +155,24 @@ configure(struct net_control *c, const Persona__Net__Configure *q)
 }
 
 static void
+send_count(struct net_control *c)
+{
+	Persona__Net__NetMessage m = PERSONA__NET__NET_MESSAGE__INIT;
+	Persona__Net__Counted counted = PERSONA__NET__COUNTED__INIT;
+
+	if (c->wire != NULL) {
+		struct net_wire_count n = net_wire_counted(c->wire);
+
+		counted.to_guest_bytes = n.to_guest;
+		counted.from_guest_bytes = n.from_guest;
+	}
+	m.kind_case = PERSONA__NET__NET_MESSAGE__KIND_COUNTED;
+	m.counted = &counted;
+	if (ipc_send(c->fd, &m.base, NULL, 0, REPORT_WAIT_MS) < 0)
+		drop(c);
+}
+
+static void
 conn_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct net_control *c = arg;
@@ -171,6 +191,9 @@ conn_cb(evutil_socket_t fd, short what, void *arg)
 	    PERSONA__NET__NET_MESSAGE__KIND_CONFIGURE &&
 	    m->configure->n_forwards <= FORWARDS_MAX)
 		configure(c, m->configure);
+	else if (m != NULL && m->kind_case ==
+	    PERSONA__NET__NET_MESSAGE__KIND_COUNT)
+		send_count(c);
 	else
 		drop(c);
 	if (m != NULL)
@@ -228,6 +251,12 @@ net_control_new(struct net_control **cp, struct event_base *base,
 	net_control_free(c);
 	*cp = NULL;
 	return -ENOMEM;
+}
+
+void
+net_control_count(struct net_control *c, const struct net_wire *wire)
+{
+	c->wire = wire;
 }
 
 void

@@ -244,6 +244,7 @@ run(struct net *n, const struct options *o)
 	if ((r = net_wire_new(&n->wire, n->base, o->frame_fd, &wire_ops,
 	    n)) < 0)
 		return r;
+	net_control_count(n->control, n->wire);
 	return event_base_dispatch(n->base) < 0 ? -EIO : 0;
 }
 

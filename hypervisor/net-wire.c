@@ -33,6 +33,7 @@ struct net_wire {
 	STAILQ_HEAD(, queued)	queue;
 	unsigned int		n_queued;
 	bool			full;
+	struct net_wire_count	count;
 	uint8_t			in[NET_FRAME_MAX];
 };
 
@@ -48,8 +49,10 @@ gone(struct net_wire *w)
 static int
 send_now(struct net_wire *w, const uint8_t *frame, size_t len)
 {
-	if (send(w->fd, frame, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+	if (send(w->fd, frame, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+		w->count.to_guest += len;
 		return 0;
+	}
 	switch (errno) {
 	case EAGAIN:
 	case EINTR:
@@ -79,8 +82,10 @@ read_cb(evutil_socket_t fd, short what, void *arg)
 			gone(w);
 			return;
 		}
-		if ((size_t)n <= sizeof(w->in))
-			w->ops.frame(w->arg, w->in, (size_t)n);
+		if ((size_t)n > sizeof(w->in))
+			continue;
+		w->count.from_guest += (size_t)n;
+		w->ops.frame(w->arg, w->in, (size_t)n);
 	}
 }
 
@@ -126,6 +131,12 @@ net_wire_send(struct net_wire *w, const uint8_t *frame, size_t len)
 		w->full = true;
 		w->ops.full(w->arg, true);
 	}
+}
+
+struct net_wire_count
+net_wire_counted(const struct net_wire *w)
+{
+	return w->count;
 }
 
 int

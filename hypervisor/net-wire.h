@@ -31,4 +31,10 @@ void	net_wire_free(struct net_wire *w);
 /* A frame for the guest. Dropped when the queue is full: that is Ethernet. */
 void	net_wire_send(struct net_wire *w, const uint8_t *frame, size_t len);
 
+/* Bytes of frames that have gone each way; frames that were dropped do not count. */
+struct net_wire_count {
+	uint64_t	to_guest, from_guest;
+};
+struct net_wire_count net_wire_counted(const struct net_wire *w);
+
 #endif

@@ -19,6 +19,8 @@
 #define RAM_MAX_BYTES		(8ULL << 30)
 #define RAM_MAX_PAGES		(RAM_MAX_BYTES / PAGE_BYTES)
 #define VCPUS_MAX		8
+/* Beside the guest's memory; with less persona-vmm itself may not fit. */
+#define LIMIT_MEMORY_MIN_BYTES	(8ULL << 20)
 
 /* Names and texts */
 #define PERSONA_NAME_MAX	63	/* [a-z0-9][a-z0-9-]*, bytes without NUL */

@@ -98,8 +98,10 @@ wrong_spec(const Persona__Spec__Spec *s)
 	    (s->limits->cpu_percent < 1 ||
 	    s->limits->cpu_percent > CPU_PERCENT_MAX))
 		return "the processor limit is out of bounds";
-	if (s->limits != NULL && s->limits->memory_bytes > RAM_MAX_BYTES)
-		return "the memory limit is out of bounds";
+	if (s->limits != NULL && s->limits->has_memory_bytes &&
+	    (s->limits->memory_bytes < LIMIT_MEMORY_MIN_BYTES ||
+	    s->limits->memory_bytes > RAM_MAX_BYTES))
+		return "a persona may have 8 MiB to 8 GiB beside its own memory";
 	if (s->arch != NULL && !word_ok(s->arch, ARCH_MAX))
 		return "the processor architecture is not a name";
 	if (!boot_ok(s->kernel) || !boot_ok(s->initrd) ||

@@ -242,6 +242,7 @@ fill_spec(struct packed_spec *spec, const Persona__Control__Create *c,
 	}
 	s.n_disks = from->n_disks;
 	s.disks = list;
+	s.limits = c->limits;
 	if (c->net != NULL && (r = control_net_make(c->net, &s, why)) < 0)
 		return r;
 	r = spec_pack(&s, spec, why);

@@ -181,11 +181,11 @@ complete_record(struct wish *w, const struct template *t)
 }
 
 /*
- * A network card, wished for or not: what a template holds is a whole system. Until
- * complete_spec it is all there is in the record's spec.
+ * A network card, wished for or not: what a template holds is a whole system. And
+ * limits. Until complete_spec they are all there is in the record's spec.
  */
 static int
-wish_net(struct wish *w, const Persona__Control__Create *c, const char **why)
+wish_spec(struct wish *w, const Persona__Control__Create *c, const char **why)
 {
 	Persona__Control__NetWish plain = PERSONA__CONTROL__NET_WISH__INIT;
 	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
@@ -194,20 +194,22 @@ wish_net(struct wish *w, const Persona__Control__Create *c, const char **why)
 	r = control_net_make(c->net != NULL ? c->net : &plain, &s, why);
 	if (r < 0)
 		return r;
+	s.limits = c->limits;
 	r = spec_pack(&s, &w->rec.spec, why);
 	control_net_free(&s);
 	return r;
 }
 
 /*
- * The template's spec, with disks that lie over the template's and the persona's
- * own network card.
+ * The template's spec, with disks that lie over the template's, the persona's own
+ * network card, and the limits that were asked for, if any were.
  */
 static int
 complete_spec(struct wish *w, const struct template *t)
 {
 	Persona__Spec__Spec *s = t->manifest->persona->spec, *wished;
 	Persona__Spec__Net *net = s->net;
+	Persona__Spec__Limits *limits = s->limits;
 	ProtobufCBinaryData id = {
 		.data = (uint8_t *)(uintptr_t)t->id, .len = sizeof(t->id),
 	};
@@ -217,6 +219,8 @@ complete_spec(struct wish *w, const struct template *t)
 	if ((r = spec_unpack(&w->rec.spec, &wished)) < 0)
 		return r;
 	s->net = wished->net;
+	if (wished->limits != NULL)
+		s->limits = wished->limits;
 	for (size_t i = 0; i < s->n_disks; i++) {
 		s->disks[i]->has_template_root = true;
 		s->disks[i]->template_root = id;
@@ -228,6 +232,7 @@ complete_spec(struct wish *w, const struct template *t)
 		s->disks[i]->template_root.len = 0;
 	}
 	s->net = net;
+	s->limits = limits;
 	persona__spec__spec__free_unpacked(wished, NULL);
 	return r;
 }
@@ -370,7 +375,7 @@ control_create_over(struct daemon *d, struct control_request *req,
 	int r = -ENOMEM;
 
 	if (w == NULL || (r = create_record(&w->rec, c)) < 0 ||
-	    (r = wish_net(w, c, &why)) < 0) {
+	    (r = wish_spec(w, c, &why)) < 0) {
 		control_fail(req, r, "%s: cannot be created: %s", c->name,
 		    why != NULL ? why : strerror(-r));
 		free(w);

@@ -15,8 +15,6 @@
 #include "persona.h"
 
 #define BALLOON_TIMEOUT_MS	3000
-/* Less than this and persona-vmm itself may not fit. */
-#define LIMIT_MIN_BYTES		(8ULL << 20)
 
 /* --- top ---------------------------------------------------------------------- */
 
@@ -38,6 +36,9 @@ persona_usage(struct persona *p, Persona__Control__PersonaInfo *info,
 	out->has_group_bytes = out->has_oom_kills = u.group_bytes > 0;
 	out->group_bytes = u.group_bytes;
 	out->oom_kills = u.oom_kills;
+	out->has_net_in_bytes = out->has_net_out_bytes = u.has_net;
+	out->net_in_bytes = u.net_in_bytes;
+	out->net_out_bytes = u.net_out_bytes;
 	info->usage = out;
 }
 
@@ -117,10 +118,6 @@ store_limits(struct persona *p, const Persona__Control__Limit *q,
 	struct packed_spec packed;
 	int r;
 
-	if (q->memory_bytes > 0 && q->memory_bytes < LIMIT_MIN_BYTES) {
-		*why = "a persona needs 8 MiB at least beside its own memory";
-		return -EINVAL;
-	}
 	if ((r = repack(p, q, &packed, why)) < 0)
 		return r;
 	r = registry_persona_set_spec(p->daemon->registry, p->rec.id, &packed);

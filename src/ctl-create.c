@@ -20,7 +20,9 @@
 #define DEFAULT_RAM_BYTES (512ULL << 20)
 
 /* Options without a letter of their own. */
-enum { OPT_DISK_IMAGE = 256, OPT_IMAGE, OPT_ENCRYPT, OPT_PASSPHRASE };
+/* What has no letter of its own. */
+enum { OPT_DISK_IMAGE = 256, OPT_IMAGE, OPT_ENCRYPT, OPT_PASSPHRASE,
+    OPT_LIMIT_CPU, OPT_LIMIT_MEMORY };
 
 struct create_args {
 	Persona__Control__Create	msg;
@@ -30,6 +32,7 @@ struct create_args {
 	Persona__Control__NewDisk	*disk_list[DISKS_MAX];
 	char				*disk_files[DISKS_MAX];	/* ours */
 	const char			*image;		/* a template, or NULL */
+	Persona__Spec__Limits		limits;
 	struct net_args			*net;
 	bool				has_net;
 	bool				encrypt;
@@ -78,6 +81,27 @@ take_disk(struct ctl *ctl, const char *size, const char *file,
 }
 
 static int
+take_limit(struct ctl *ctl, int c, struct create_args *a)
+{
+	const char *why;
+	uint64_t n;
+
+	a->msg.limits = &a->limits;
+	if (c == OPT_LIMIT_CPU) {
+		if (parse_number(optarg, 1, VCPUS_MAX * 100, &n, &why) < 0)
+			return ctl_usage(ctl, "--limit-cpu %s: %s", optarg,
+			    why);
+		a->limits.has_cpu_percent = true;
+		a->limits.cpu_percent = (uint32_t)n;
+		return CTL_OK;
+	}
+	a->limits.has_memory_bytes = true;
+	if (parse_allowance(optarg, &a->limits.memory_bytes, &why) < 0)
+		return ctl_usage(ctl, "--limit-memory %s: %s", optarg, why);
+	return CTL_OK;
+}
+
+static int
 take_create_option(struct ctl *ctl, int c, struct create_args *a)
 {
 	const char *why = NULL;
@@ -121,6 +145,9 @@ take_create_option(struct ctl *ctl, int c, struct create_args *a)
 		return CTL_OK;
 	case OPT_DISK_IMAGE:
 		return take_disk(ctl, NULL, optarg, a);
+	case OPT_LIMIT_CPU:
+	case OPT_LIMIT_MEMORY:
+		return take_limit(ctl, c, a);
 	case 's':
 		a->msg.has_start = a->msg.start = true;
 		return CTL_OK;
@@ -216,6 +243,9 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 		{ "start", no_argument, NULL, 's' },
 		{ "net", no_argument, NULL, 'n' },
 		{ "forward", required_argument, NULL, 'f' },
+		{ "limit-cpu", required_argument, NULL, OPT_LIMIT_CPU },
+		{ "limit-memory", required_argument, NULL,
+		    OPT_LIMIT_MEMORY },
 		{ 0 }
 	};
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
@@ -249,7 +279,8 @@ create_from_options(struct ctl *ctl, int argc, char **argv,
 int
 ctl_create(struct ctl *ctl, int argc, char **argv)
 {
-	struct create_args a = { .msg = PERSONA__CONTROL__CREATE__INIT };
+	struct create_args a = { .msg = PERSONA__CONTROL__CREATE__INIT,
+	    .limits = PERSONA__SPEC__LIMITS__INIT };
 	int status;
 
 	if ((a.net = net_args_new()) == NULL)

@@ -96,6 +96,10 @@ row_json(struct json *j, const Persona__Control__Reply *before,
 		json_u64(j, "group_bytes", u->group_bytes);
 		json_u64(j, "oom_kills", u->oom_kills);
 	}
+	if (u->has_net_in_bytes) {
+		json_u64(j, "net_in_bytes", u->net_in_bytes);
+		json_u64(j, "net_out_bytes", u->net_out_bytes);
+	}
 	if (p->has_limit_cpu_percent)
 		json_u64(j, "limit_cpu_percent", p->limit_cpu_percent);
 	if (p->has_limit_memory_bytes)
@@ -110,6 +114,26 @@ cell_size(struct table *t, uint64_t bytes)
 
 	text_size(text, sizeof(text), bytes);
 	table_cell(t, text);
+}
+
+/* Bytes a second over its network card, one way; "-" without one. */
+static void
+cell_rate(struct table *t, const Persona__Control__Usage *was,
+    const Persona__Control__Usage *is, bool in)
+{
+	uint64_t now = in ? is->net_in_bytes : is->net_out_bytes, before;
+	char size[32];
+
+	/* persona-net may have been started anew, and counts from 0 then. */
+	before = was == NULL ? UINT64_MAX : in ? was->net_in_bytes :
+	    was->net_out_bytes;
+	if (!is->has_net_in_bytes || before > now || is->at_ns <= was->at_ns) {
+		table_cell(t, "-");
+		return;
+	}
+	text_size(size, sizeof(size), (uint64_t)((double)(now - before) * 1e9 /
+	    (double)(is->at_ns - was->at_ns)));
+	table_cellf(t, "%s/s", size);
 }
 
 static void
@@ -132,6 +156,8 @@ row_table(struct table *t, const Persona__Control__Reply *before,
 	cell_size(t, u->resident_bytes);
 	cell_size(t, u->private_bytes);
 	cell_size(t, disk_bytes(p));
+	cell_rate(t, usage_of(before, p->id), u, true);
+	cell_rate(t, usage_of(before, p->id), u, false);
 }
 
 static int
@@ -155,8 +181,9 @@ show_table(const Persona__Control__Reply *before,
     const Persona__Control__Reply *now, bool screen)
 {
 	static const char *const headings[] = { "NAME", "CPU", "LIMIT",
-	    "MEMORY", "HELD", "OWN", "DISK" };
-	struct table *t = table_new(headings, 7);
+	    "MEMORY", "HELD", "OWN", "DISK", "NET IN", "NET OUT" };
+	struct table *t = table_new(headings,
+	    sizeof(headings) / sizeof(headings[0]));
 	int r;
 
 	if (t == NULL)

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "daemon.h"
+#include "guest-net.h"
 #include "launcher.h"
 #include "log.h"
 
@@ -39,31 +40,81 @@ limits_of(const struct persona_record *rec)
 	return l;
 }
 
+/*
+ * Whoever touches a page first is charged for it, whoever needs it later: so the
+ * worker that fills the memory of an arriving guest belongs to its group. It needs
+ * memory of its own, and the guest stands still: while it lives there is no limit.
+ */
+static int
+put_in_force(struct guest *g)
+{
+	static const struct cgroup_limits none = { 0 };
+
+	return g->group[0] == '\0' ? -ENOTSUP :
+	    cgroup_limit(g->daemon->cgroups, g->group,
+	    g->filler != NULL ? &none : &g->limits);
+}
+
 void
 guest_group_enter(struct guest *g, const struct persona_record *rec)
 {
-	struct cgroup_limits l = limits_of(rec);
 	int r;
 
-	r = cgroup_make(g->daemon->cgroups, g->id, child_pid(g->child), &l,
-	    g->group);
+	g->limits = limits_of(rec);
+	r = cgroup_make(g->daemon->cgroups, g->id, child_pid(g->child),
+	    &g->limits, g->group);
 	if (r < 0 && r != -ENOTSUP)
 		log_warn_r(r, "persona %s: runs without limits", g->name);
 }
 
 void
-guest_group_find(struct guest *g)
+guest_group_find(struct guest *g, const struct persona_record *rec)
 {
 	(void)cgroup_of(g->daemon->cgroups, child_pid(g->child), g->group);
+	(void)guest_limit(g, rec);
+}
+
+void
+guest_group_add(struct guest *g, pid_t pid)
+{
+	int r = 0;
+
+	if (g->group[0] != '\0' && pid > 0)
+		r = cgroup_add(g->daemon->cgroups, g->group, pid);
+	if (r < 0)
+		log_warn_r(r, "persona %s: process %d does not count as its "
+		    "own", g->name, (int)pid);
 }
 
 int
 guest_limit(struct guest *g, const struct persona_record *rec)
 {
-	struct cgroup_limits l = limits_of(rec);
+	g->limits = limits_of(rec);
+	return put_in_force(g);
+}
 
-	return g->group[0] == '\0' ? -ENOTSUP :
-	    cgroup_limit(g->daemon->cgroups, g->group, &l);
+static void
+filler_ended(void *arg, int status)
+{
+	struct guest *g = arg;
+	int r;
+
+	(void)status;
+	g->filler = NULL;
+	if ((r = put_in_force(g)) < 0 && r != -ENOTSUP)
+		log_warn_r(r, "persona %s: its limits are not in force",
+		    g->name);
+}
+
+void
+guest_filled_by(struct guest *g, pid_t pid)
+{
+	if (g->group[0] == '\0' || g->filler != NULL ||
+	    launcher_watch(g->daemon->launcher, pid, 0, filler_ended, g,
+	    &g->filler) < 0)
+		return;
+	(void)put_in_force(g);
+	guest_group_add(g, pid);
 }
 
 static uint64_t
@@ -116,4 +167,7 @@ guest_usage(const struct guest *g, struct guest_usage *u)
 		u->group_bytes = group.memory_bytes;
 		u->oom_kills = group.oom_kills;
 	}
+	u->has_net = g->net != NULL;
+	if (u->has_net)
+		guest_net_traffic(g->net, &u->net_in_bytes, &u->net_out_bytes);
 }

@@ -39,6 +39,7 @@ struct guest_net {
 	struct child		*child;
 	uint64_t		started_ms;
 	uint32_t		again_ms;
+	uint64_t		to_guest, from_guest;	/* bytes, as last told */
 	struct event		*again_ev;	/* start, or configure, again */
 	int			fd;		/* control connection; -1: none */
 	struct event		*ev;
@@ -112,6 +113,10 @@ readable_cb(evutil_socket_t fd, short what, void *arg)
 	m = persona__net__net_message__unpack(NULL, n->in.len, n->in.data);
 	if (m != NULL && m->kind_case == PERSONA__NET__NET_MESSAGE__KIND_REPORT)
 		take_report(n, m->report);
+	if (m != NULL && m->kind_case == PERSONA__NET__NET_MESSAGE__KIND_COUNTED) {
+		n->to_guest = m->counted->to_guest_bytes;
+		n->from_guest = m->counted->from_guest_bytes;
+	}
 	if (m != NULL)
 		persona__net__net_message__free_unpacked(m, NULL);
 	ipc_msg_fini(&n->in);
@@ -130,6 +135,21 @@ send_configure(struct guest_net *n)
 	m.kind_case = PERSONA__NET__NET_MESSAGE__KIND_CONFIGURE;
 	m.configure = &c;
 	return ipc_send(n->fd, &m.base, NULL, 0, SEND_WAIT_MS);
+}
+
+void
+guest_net_traffic(struct guest_net *n, uint64_t *to_guest_bytes,
+    uint64_t *from_guest_bytes)
+{
+	Persona__Net__NetMessage m = PERSONA__NET__NET_MESSAGE__INIT;
+	Persona__Net__Count count = PERSONA__NET__COUNT__INIT;
+
+	*to_guest_bytes = n->to_guest;
+	*from_guest_bytes = n->from_guest;
+	m.kind_case = PERSONA__NET__NET_MESSAGE__KIND_COUNT;
+	m.count = &count;
+	if (n->fd >= 0)		/* a process that cannot answer says so by its end */
+		(void)ipc_send(n->fd, &m.base, NULL, 0, 0);
 }
 
 static int

@@ -36,6 +36,13 @@ void	guest_net_find(struct guest_net *n);
 /* From now on these ports lead in. */
 int	guest_net_configure(struct guest_net *n, const Persona__Spec__Net *net);
 
+/*
+ * How much has gone over its cable since persona-net began, as it told when it was
+ * asked by the last call of this; which asks it anew.
+ */
+void	guest_net_traffic(struct guest_net *n, uint64_t *to_guest_bytes,
+	    uint64_t *from_guest_bytes);
+
 const uint8_t *guest_net_mac(const struct guest_net *n);
 pid_t	guest_net_pid(const struct guest_net *n);
 

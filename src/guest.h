@@ -64,6 +64,12 @@ bool	guest_was_running(const struct guest *g);
 /* The limits of this record are in force from now on. 0 or -errno. */
 int	guest_limit(struct guest *g, const struct persona_record *rec);
 
+/*
+ * This process (of ours) fills the guest's memory: what it takes counts as the
+ * guest's from now on. The limits come into force when it has ended.
+ */
+void	guest_filled_by(struct guest *g, pid_t pid);
+
 /* What it takes of the handset; 0 for what cannot be told. */
 struct guest_usage {
 	uint64_t	at_ns;		/* of the look, on the monotonic clock */
@@ -72,6 +78,8 @@ struct guest_usage {
 	uint64_t	private_bytes;	/* of persona-vmm beside that */
 	uint64_t	group_bytes;	/* as its control group counts */
 	uint64_t	oom_kills;
+	bool		has_net;
+	uint64_t	net_in_bytes, net_out_bytes;	/* see guest_net_traffic */
 };
 void	guest_usage(const struct guest *g, struct guest_usage *u);
 

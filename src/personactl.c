@@ -34,6 +34,9 @@ static const struct ctl_command commands[] = {
 	    "      --forward [udp:][ADDR:]HOSTPORT:GUESTPORT\n"
 	    "                        a port of this handset that leads in; as\n"
 	    "                        often as wanted\n"
+	    "      --limit-cpu PERCENT\n"
+	    "      --limit-memory SIZE\n"
+	    "                        what it may take of a handset; see 'limit'\n"
 	    "      --encrypt[=HOW]   keep what is stored of it encrypted; HOW is\n"
 	    "                        handset (its key opens it) or passphrase\n"
 	    "      --passphrase-file FILE  holds that passphrase\n",

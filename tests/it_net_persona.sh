@@ -33,6 +33,13 @@ need_soon 5 "no persona-net" has_net a work
 pid=$(net_pid a work)
 need "another name" grep -qx persona-net "/proc/$pid/comm"
 need_soon 5 "the forward is not open" listens a 8022
+# Whoever knocks there makes persona-net ask for the guest on its cable.
+counts() {
+	[ "$(ctl a top --json --count 2 --delay 1 | tail -n 1 | number net_in_bytes)" -gt 0 ]
+}
+need_soon 30 "top counts no bytes over the card" counts
+need "top shows them" sh -c "'$PERSONA_BIN/personactl' -S '$(control_socket a)' \
+	top | grep -q 'NET IN'"
 need "show names the forward" shows a work '"forward": *"udp:0.0.0.0:8053:53"'
 ctl a show work | grep -q '^forward  *127.0.0.1:8022:22$' ||
 	fail "show: $(ctl a show work)"

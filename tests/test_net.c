@@ -191,6 +191,9 @@ cable(void)
 		got++;
 	CU_ASSERT(got >= 512 && got < 5000);
 	CU_ASSERT(seen.full == 1 && seen.even == 1 && seen.gone == 0);
+	/* What went over it is counted, what was dropped is not. */
+	CU_ASSERT_EQUAL(net_wire_counted(w).from_guest, 60);
+	CU_ASSERT_EQUAL(net_wire_counted(w).to_guest, got * sizeof(frame));
 	close(sv[1]);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	CU_ASSERT(seen.gone == 1);

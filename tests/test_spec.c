@@ -118,6 +118,10 @@ what_is_out_of_bounds_is_refused(void)
 	REFUSED(x.forward.guest_port = 65536);
 	REFUSED(x.forward.host = (char *)(uintptr_t)"1.2.3.4 ; rm");
 	REFUSED(x.limits.has_cpu_percent = true; x.limits.cpu_percent = 0);
+	REFUSED(x.limits.has_memory_bytes = true;
+	    x.limits.memory_bytes = LIMIT_MEMORY_MIN_BYTES - 1);
+	REFUSED(x.limits.has_memory_bytes = true;
+	    x.limits.memory_bytes = RAM_MAX_BYTES + 1);
 	REFUSED(x.spec.arch = (char *)(uintptr_t)"");
 	REFUSED(x.kernel.bytes = 0);
 	REFUSED(x.initrd.bytes = BOOT_FILE_MAX_BYTES + 1);

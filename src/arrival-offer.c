@@ -65,6 +65,7 @@ waiting_ready(void *arg, int r, const char *why)
 		log_info("persona %s: arriving from %s, attempt %llu",
 		    a->in.persona.name, a->peer.name,
 		    (unsigned long long)a->in.attempt);
+		guest_filled_by(a->guest, syncproc_pid(a->sync));
 		send_accept(a);
 		return;
 	}

@@ -367,12 +367,13 @@ int
 cgroup_limit(struct cgroups *c, const char *name,
     const struct cgroup_limits *l)
 {
-	char memory[32], cpu[48] = "max";
+	char memory[32] = "max", cpu[48] = "max";
 	int r;
 
 	if (c == NULL)
 		return -ENOTSUP;
-	snprintf(memory, sizeof(memory), "%" PRIu64, l->memory_bytes);
+	if (l->memory_bytes > 0)
+		snprintf(memory, sizeof(memory), "%" PRIu64, l->memory_bytes);
 	if (l->cpu_percent > 0)
 		snprintf(cpu, sizeof(cpu), "%" PRIu64 " %u",
 		    (uint64_t)l->cpu_percent * (PERIOD_US / 100), PERIOD_US);

@@ -18,7 +18,7 @@
 struct cgroups;
 
 struct cgroup_limits {
-	uint64_t	memory_bytes;	/* the guest's and the processes' own */
+	uint64_t	memory_bytes;	/* the guest's and the processes' own; 0: no limit */
 	uint32_t	cpu_percent;	/* of one processor; 0: no limit */
 };
 

@@ -211,7 +211,7 @@ guest_find(struct guest **gp, struct daemon *d,
 		guest_discard(g);
 		return -ENOENT;
 	}
-	guest_group_find(g);
+	guest_group_find(g, rec);
 	if ((r = connect_vmm(g)) < 0 || (r = vmm_hello(g->vmm,
 	    HELLO_TIMEOUT_MS, greeted, g)) < 0) {
 		log_warn_r(r, "persona %s: persona-vmm[%d] runs but cannot be "

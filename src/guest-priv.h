@@ -28,6 +28,8 @@ struct guest {
 	int			ram_fd;
 	uint64_t		ram_bytes;
 	char			group[CGROUP_NAME_MAX];	/* "": in none */
+	struct cgroup_limits	limits;
+	struct child		*filler;	/* see guest_filled_by */
 	bool			was_running;
 	bool			kill_asked;
 	bool			told;		/* why[] is the guest's own account */
@@ -58,8 +60,11 @@ void	guest_tell_ready(struct guest *g, int r, const char *why);
 /* A new persona-vmm: into a group of its own. Without one it runs all the same. */
 void	guest_group_enter(struct guest *g, const struct persona_record *rec);
 
-/* One that was found: which group it is in. */
-void	guest_group_find(struct guest *g);
+/* One that was found: which group it is in; the limits are in force again. */
+void	guest_group_find(struct guest *g, const struct persona_record *rec);
+
+/* Another process of this persona's. Without a group nothing happens. */
+void	guest_group_add(struct guest *g, pid_t pid);
 
 /* --- guest-find.c: the trace --------------------------------------------------- */
 

@@ -39,6 +39,7 @@ guest_free(struct guest *g)
 	if (g->timer != NULL)
 		event_free(g->timer);
 	child_forget(g->child);
+	child_forget(g->filler);
 	guest_net_free(g->net);
 	vmm_free(g->vmm);
 	if (g->ram_fd >= 0)
@@ -193,6 +194,7 @@ plug_in(void *arg, int fd)
 
 	req.what_case = PERSONA__VMM__REQUEST__WHAT_NET;
 	req.net = &attach;
+	guest_group_add(g, guest_net_pid(g->net));
 	if (g->vmm != NULL)
 		r = vmm_request(g->vmm, &req, &fd, 1, PLUG_TIMEOUT_MS, NULL,
 		    NULL);
@@ -371,6 +373,7 @@ send_create(struct guest *g, const struct persona_record *rec,
 	if (g->net != NULL) {
 		if ((r = guest_net_start(g->net, &cable_fd)) < 0)
 			return r;
+		guest_group_add(g, guest_net_pid(g->net));
 		net.mac.data = (uint8_t *)(uintptr_t)guest_net_mac(g->net);
 		net.mac.len = NET_MAC_BYTES;
 		c.net = &net;

@@ -139,6 +139,12 @@ helper_send(struct helper *h, const ProtobufCMessage *m, const int *fds,
 	child_kill(h->child, SIGKILL);
 }
 
+pid_t
+helper_pid(const struct helper *h)
+{
+	return child_pid(h->child);
+}
+
 void
 helper_free(struct helper *h)
 {

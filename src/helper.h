@@ -7,6 +7,8 @@
 #ifndef HELPER_H
 #define HELPER_H
 
+#include <sys/types.h>
+
 #include "ipc.h"
 
 struct daemon;
@@ -33,6 +35,9 @@ int	helper_start(struct helper **hp, struct daemon *d,
  */
 void	helper_send(struct helper *h, const ProtobufCMessage *m,
 	    const int *fds, size_t n_fds);
+
+/* 0 once it has ended. */
+pid_t	helper_pid(const struct helper *h);
 
 /* Close the socket and kill it if it is still there. NULL is fine. */
 void	helper_free(struct helper *h);

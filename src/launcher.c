@@ -28,6 +28,7 @@ struct child {
 	struct event		*ev;
 	child_end_fn		*ended;		/* NULL: forgotten */
 	void			*arg;
+	bool			ours;		/* we started it, and reap it */
 	bool			die_with_us;
 	uid_t			uid;		/* 0: ours */
 };
@@ -90,8 +91,8 @@ child_ended_cb(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
-		status = -1;	/* adopted: init or another parent reaps it */
+	if (!c->ours || waitpid(c->pid, &status, WNOHANG) != c->pid)
+		status = -1;	/* somebody else reaps it */
 	if (c->ended != NULL)
 		c->ended(c->arg, status);
 	child_free(c);
@@ -227,6 +228,7 @@ launcher_spawn(struct launcher *l, const struct launch_spec *spec,
 		(void)waitpid(pid, NULL, 0);
 		return r;
 	}
+	(*cp)->ours = true;
 	(*cp)->die_with_us = spec->die_with_us;
 	(*cp)->uid = spec->uid;
 	return 0;

@@ -46,7 +46,8 @@ int	launcher_spawn(struct launcher *l, const struct launch_spec *spec,
 	    child_end_fn *ended, void *arg, struct child **cp);
 
 /*
- * Watch a process that already runs. start_ticks (0: do not care) must be its
+ * Watch a process that already runs; also one that was started here, beside whoever
+ * did. start_ticks (0: do not care) must be its
  * start time as child_start_ticks gave it, else -ESRCH: the pid was reused.
  */
 int	launcher_watch(struct launcher *l, pid_t pid, uint64_t start_ticks,

@@ -73,6 +73,12 @@ syncproc_send(struct syncproc *s, uint64_t attempt,
 	helper_send(s->helper, &m->base, fds, n_fds);
 }
 
+pid_t
+syncproc_pid(const struct syncproc *s)
+{
+	return s == NULL ? 0 : helper_pid(s->helper);
+}
+
 void
 syncproc_free(struct syncproc *s)
 {

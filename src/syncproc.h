@@ -7,6 +7,7 @@
 #define SYNCPROC_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "ipc.h"
 #include "transfer.pb-c.h"
@@ -33,6 +34,9 @@ int	syncproc_start(struct syncproc **sp, struct daemon *d,
  */
 void	syncproc_send(struct syncproc *s, uint64_t attempt,
 	    Persona__Transfer__TransferMessage *m, const int *fds, size_t n_fds);
+
+/* 0 once it has ended. */
+pid_t	syncproc_pid(const struct syncproc *s);
 
 /* Close the socket and kill what does not leave by itself. NULL is fine. */
 void	syncproc_free(struct syncproc *s);

@@ -139,7 +139,11 @@ static const struct vmm_events vmm_events = {
 int
 guest_control(struct guest *g, int fd)
 {
-	return vmm_new(&g->vmm, g->daemon->base, fd, &vmm_events, g);
+	int r = vmm_new(&g->vmm, g->daemon->base, fd, &vmm_events, g);
+
+	if (r == 0)
+		vmm_is_process(g->vmm, child_pid(g->child));
+	return r;
 }
 
 /* Somebody has not gone as it should have. */

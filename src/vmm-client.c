@@ -14,7 +14,10 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "procbusy.h"
 
+/* How many times its deadline a process that is busy is waited for. */
+#define PATIENCE	12u
 #define SEND_WAIT_MS	200	/* a vmm that does not read for so long is stuck */
 #define FIELD(name)	PERSONA__VMM__REQUEST__WHAT_##name
 
@@ -25,6 +28,8 @@ struct call {
 	vmm_done_fn		*done;
 	void			*arg;
 	struct event		*timer;
+	struct timeval		timeout;
+	unsigned int		waited;		/* deadlines that have passed */
 };
 
 struct vmm {
@@ -33,6 +38,7 @@ struct vmm {
 	struct event		*ev;
 	struct vmm_events	events;
 	void			*arg;
+	pid_t			pid;		/* 0: not known */
 	uint64_t		next_id;
 	TAILQ_HEAD(, call)	calls;
 	bool			*freed;		/* told when freed in a callback */
@@ -57,9 +63,16 @@ call_finish(struct call *c, int r, const char *why,
 static void
 call_timeout_cb(evutil_socket_t fd, short what, void *arg)
 {
+	struct call *c = arg;
+
 	(void)fd;
 	(void)what;
-	call_finish(arg, -ETIMEDOUT, "the virtual machine does not answer",
+	/* A loaded handset is slow; what neither runs nor waits to is stuck. */
+	if (++c->waited < PATIENCE && c->vmm->pid > 0 &&
+	    proc_is_busy(c->vmm->pid) && evtimer_add(c->timer,
+	    &c->timeout) == 0)
+		return;
+	call_finish(c, -ETIMEDOUT, "the virtual machine does not answer",
 	    NULL, NULL);
 }
 
@@ -147,6 +160,12 @@ vmm_new(struct vmm **vp, struct event_base *base, int fd,
 }
 
 void
+vmm_is_process(struct vmm *v, pid_t pid)
+{
+	v->pid = pid;
+}
+
+void
 vmm_free(struct vmm *v)
 {
 	if (v == NULL)
@@ -169,8 +188,6 @@ vmm_request(struct vmm *v, Persona__Vmm__Request *req, const int *fds,
     size_t n_fds, uint32_t timeout_ms, vmm_done_fn *done, void *arg)
 {
 	Persona__Vmm__VmmMessage m = PERSONA__VMM__VMM_MESSAGE__INIT;
-	struct timeval tv = { .tv_sec = timeout_ms / 1000,
-	    .tv_usec = (timeout_ms % 1000) * 1000 };
 	struct call *c = calloc(1, sizeof(*c));
 	int r;
 
@@ -180,11 +197,13 @@ vmm_request(struct vmm *v, Persona__Vmm__Request *req, const int *fds,
 	c->id = req->id = v->next_id++;
 	c->done = done;
 	c->arg = arg;
+	c->timeout.tv_sec = timeout_ms / 1000;
+	c->timeout.tv_usec = (timeout_ms % 1000) * 1000;
 	TAILQ_INSERT_TAIL(&v->calls, c, entry);
 	c->done = NULL;		/* until it is sent, a failure is the return value */
 	r = -ENOMEM;
 	c->timer = evtimer_new(v->base, call_timeout_cb, c);
-	if (c->timer == NULL || evtimer_add(c->timer, &tv) < 0)
+	if (c->timer == NULL || evtimer_add(c->timer, &c->timeout) < 0)
 		goto fail;
 	m.kind_case = PERSONA__VMM__VMM_MESSAGE__KIND_REQUEST;
 	m.request = req;

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "ipc.h"
 #include "vmm.pb-c.h"
@@ -34,6 +35,12 @@ struct vmm_events {
 /* Takes the socket, also on failure. 0 or -errno. */
 int	vmm_new(struct vmm **vp, struct event_base *base, int fd,
 	    const struct vmm_events *events, void *arg);
+
+/*
+ * Whose end this is: while that process is at work, an answer may take up to twelve
+ * times as long as is said below.
+ */
+void	vmm_is_process(struct vmm *v, pid_t pid);
 
 /* Open requests are answered -ESHUTDOWN first. NULL is fine. */
 void	vmm_free(struct vmm *v);

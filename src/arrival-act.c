@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "daemon.h"
 #include "guest.h"
+#include "image-incoming.h"
 #include "log.h"
 #include "report.h"
 #include "vault.h"

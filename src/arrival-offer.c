@@ -14,6 +14,7 @@
 #include "daemon.h"
 #include "guest.h"
 #include "guest-files.h"
+#include "image-incoming.h"
 #include "log.h"
 #include "report.h"
 #include "vault.h"

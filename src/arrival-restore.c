@@ -9,6 +9,7 @@
 
 #include "daemon.h"
 #include "guest.h"
+#include "image-incoming.h"
 #include "log.h"
 
 /* --- files -------------------------------------------------------------------- */

@@ -101,7 +101,7 @@ export_checkpoint(struct persona *p, struct control_request *req,
 		s->dir = dir;
 		s->kind = PERSONA__IMAGE__MANIFEST__KIND__CHECKPOINT;
 		s->persona = manifest->persona;
-		s->memory.state_bytes = manifest->state_bytes;
+		s->state_bytes = manifest->state_bytes;
 		s->created_unix_s = manifest->created_unix_s;
 		if (s->label == NULL)
 			s->label = manifest->label;
@@ -144,7 +144,6 @@ control_export(struct persona *p, struct control_request *req,
 	const Persona__Control__Export *m = what->export_file;
 	struct export_source s = {
 		.kind = PERSONA__IMAGE__MANIFEST__KIND__STOPPED,
-		.memory = { .sub = "" },
 		.label = m->label,
 		.created_unix_s = (uint64_t)time(NULL),
 	};

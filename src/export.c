@@ -15,6 +15,7 @@
 #include "control.h"
 #include "daemon.h"
 #include "file-reply.h"
+#include "image-files.h"
 #include "log.h"
 #include "persona.h"
 #include "reason.h"
@@ -114,8 +115,8 @@ pack_manifest(const struct export_source *s, size_t *len)
 	m.created_unix_s = s->created_unix_s;
 	m.label = (char *)(uintptr_t)s->label;
 	m.software = (char *)(uintptr_t)PACKAGE_STRING;
-	m.has_state_bytes = s->memory.state_bytes > 0;
-	m.state_bytes = s->memory.state_bytes;
+	m.has_state_bytes = s->state_bytes > 0;
+	m.state_bytes = s->state_bytes;
 	*len = persona__image__manifest__get_packed_size(&m);
 	if ((packed = malloc(*len)) != NULL)
 		persona__image__manifest__pack(&m, packed);
@@ -124,27 +125,32 @@ pack_manifest(const struct export_source *s, size_t *len)
 
 static int
 send_setup(struct export *e, const struct export_source *s,
-    const struct imagedir *files, int out_fd, int passphrase_fd)
+    const struct image_files *files, int state_fd, int out_fd,
+    int passphrase_fd)
 {
 	Persona__Transfer__TransferMessage t =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__ExportSetup setup =
 	    PERSONA__TRANSFER__EXPORT_SETUP__INIT;
 	ProtobufCBinaryData recipients[FILE_SLOTS_MAX];
+	Persona__Transfer__Region regions[REGIONS_MAX], *list[REGIONS_MAX];
 	int fds[IPC_MAX_FDS];
-	size_t n = files->n_fds;
+	size_t n = image_files_describe(files, files->fds[0][0], regions, list,
+	    fds);
 
-	if (n + 2 > IPC_MAX_FDS)
-		return -E2BIG;
-	memcpy(fds, files->fds, n * sizeof(fds[0]));
+	/* Regions, state, file, passphrase. */
+	_Static_assert(1 + DISKS_MAX * SPACE_REGION_FDS + 2 + 3 <=
+	    IPC_MAX_FDS, "all fit in one message");
+	if (state_fd >= 0)
+		fds[n++] = state_fd;
 	fds[n++] = out_fd;
 	if (passphrase_fd >= 0)
 		fds[n++] = passphrase_fd;
 	setup.manifest.data = pack_manifest(s, &setup.manifest.len);
 	if (setup.manifest.data == NULL)
 		return -ENOMEM;
-	setup.n_regions = files->n_regions;
-	setup.regions = (Persona__Transfer__Region **)(uintptr_t)files->list;
+	setup.n_regions = files->plan.n_regions;
+	setup.regions = list;
 	setup.has_passphrase = setup.passphrase = passphrase_fd >= 0;
 	for (size_t i = 0; i < s->n_recipients; i++) {
 		recipients[i].data = (uint8_t *)(uintptr_t)s->recipients[i];
@@ -167,20 +173,25 @@ begin(struct export *e, const struct export_source *s, int out_fd,
 		.message = worker_message,
 		.gone = worker_gone,
 	};
-	char templates[CONF_STATE_DIR_MAX + 16];
-	struct imagedir files;
-	int r;
+	struct daemon *d = e->persona->daemon;
+	const bool memory = s->state_bytes > 0;
+	struct image_files files;
+	int state_fd = -1, r;
 
-	snprintf(templates, sizeof(templates), "%s/templates",
-	    e->persona->daemon->conf.state_dir);
-	if ((r = imagedir_open(&files, s->dir, templates, s->persona,
-	    &s->memory, why)) < 0)
+	*why = "one of its files";
+	if ((r = image_files_open_at(&files, d, s->dir, s->persona->ram_bytes,
+	    s->persona->spec, memory ? "memory" : NULL)) < 0)
 		return r;
+	*why = "its machine state";
+	if (memory && (r = state_fd = image_state_open(s->dir, "state")) < 0)
+		goto out;
 	*why = "persona-sync";
-	r = syncproc_start(&e->proc, e->persona->daemon, "export", &events, e);
-	if (r == 0)
-		r = send_setup(e, s, &files, out_fd, passphrase_fd);
-	imagedir_close(&files);
+	if ((r = syncproc_start(&e->proc, d, "export", &events, e)) == 0)
+		r = send_setup(e, s, &files, state_fd, out_fd, passphrase_fd);
+out:
+	if (state_fd >= 0)
+		close(state_fd);
+	image_files_close(&files);
 	return r;
 }
 

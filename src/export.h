@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "bounds.h"
-#include "imagedir.h"
 #include "image.pb-c.h"
 
 struct control_request;
@@ -23,7 +22,7 @@ struct export_source {
 	Persona__Image__Manifest__Kind kind;
 	/* What it was at that instant; may be the persona's own description. */
 	Persona__Transfer__Persona *persona;
-	struct imagedir_memory	memory;
+	uint64_t		state_bytes;	/* 0: no memory, no state */
 	const char		*label;		/* NULL: none */
 	uint64_t		created_unix_s;
 	/* Ed25519 keys of handsets, 32 bytes each */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The names of a persona's files and the directories they move through. Reads and
- * writes no byte of them.
+ * The names of a persona's files, region by region. Reads and writes no byte of them.
  */
 #include "image-files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,61 +13,13 @@
 #include <unistd.h>
 
 #include "daemon.h"
-#include "hexid.h"
+#include "image-incoming.h"
 #include "log.h"
 #include "privdir.h"
 #include "vault.h"
 
 #define FILE_PATH_MAX	IMAGE_FILES_PATH_MAX
 #define TEMPLATE_BYTES	32u
-
-static const char incoming[] = "incoming-";
-
-/* <state-dir>/<home>/<prefix><id><tail> */
-static const char *
-place(const struct daemon *d, const char *prefix, const char *id,
-    const char *tail, char path[FILE_PATH_MAX])
-{
-	char home[IMAGE_HOME_MAX];
-
-	snprintf(path, FILE_PATH_MAX, "%s/%s/%s%s%s", d->conf.state_dir,
-	    image_home(d, id, home), prefix, id, tail);
-	return path;
-}
-
-/* The directory that all of these lie in. */
-static const char *
-home_place(const struct daemon *d, const char *id, char path[FILE_PATH_MAX])
-{
-	char home[IMAGE_HOME_MAX];
-
-	snprintf(path, FILE_PATH_MAX, "%s/%s", d->conf.state_dir,
-	    image_home(d, id, home));
-	return path;
-}
-
-const char *
-image_incoming_dir(const struct daemon *d, const char *id, uint64_t attempt,
-    char dir[INCOMING_DIR_MAX])
-{
-	char home[IMAGE_HOME_MAX];
-
-	snprintf(dir, INCOMING_DIR_MAX, "%s/%s%s-%llu",
-	    image_home(d, id, home), incoming, id,
-	    (unsigned long long)attempt);
-	return dir;
-}
-
-const char *
-image_incoming_place(const struct daemon *d, const char *id, uint64_t attempt,
-    char path[FILE_PATH_MAX])
-{
-	char dir[INCOMING_DIR_MAX];
-
-	snprintf(path, FILE_PATH_MAX, "%s/%s", d->conf.state_dir,
-	    image_incoming_dir(d, id, attempt, dir));
-	return path;
-}
 
 /* "kernel", "initrd", "disk0.img": region i of the plan. */
 static void
@@ -195,10 +145,11 @@ int
 image_files_open(struct image_files *f, const struct daemon *d,
     const char *id, uint64_t ram_bytes, const Persona__Spec__Spec *spec)
 {
-	char dir[FILE_PATH_MAX];
+	char dir[FILE_PATH_MAX], home[IMAGE_HOME_MAX];
 
-	return image_files_open_at(f, d, place(d, "", id, "", dir),
-	    ram_bytes, spec, NULL);
+	snprintf(dir, sizeof(dir), "%s/%s/%s", d->conf.state_dir,
+	    image_home(d, id, home), id);
+	return image_files_open_at(f, d, dir, ram_bytes, spec, NULL);
 }
 
 /* Of its size, which has to outlive a power cut even if nothing is ever written. */
@@ -291,6 +242,29 @@ image_files_make(struct image_files *f, const struct daemon *d,
 	    ram_bytes, spec, NULL);
 }
 
+static int
+open_state(const char *dir, const char *name, int flags)
+{
+	char path[FILE_PATH_MAX + 64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd >= 0 ? fd : -errno;
+}
+
+int
+image_state_open(const char *dir, const char *name)
+{
+	return open_state(dir, name, O_RDONLY);
+}
+
+int
+image_state_make(const char *dir, const char *name)
+{
+	return open_state(dir, name, O_RDWR | O_CREAT | O_EXCL);
+}
+
 uint64_t
 image_files_stored(const struct image_files *f)
 {
@@ -321,125 +295,11 @@ image_files_describe(const struct image_files *f, int ram_fd,
 		    f->plan.regions[i].kind;
 		r->bytes = f->plan.regions[i].bytes;
 		r->has_fds = 1;
-		r->fds = i == 0 ? 1 : (uint32_t)f->n_fds[i];
-		if (i == 0)
+		r->fds = i == 0 ? ram_fd >= 0 : (uint32_t)f->n_fds[i];
+		if (i == 0 && ram_fd >= 0)
 			fds[n++] = ram_fd;
 		for (size_t k = 0; i > 0 && k < f->n_fds[i]; k++)
 			fds[n++] = f->fds[i][k];
 	}
 	return n;
-}
-
-/* --- the place of what has arrived ---------------------------------------------- */
-
-/* Of the image that stood here: what its owner keeps. Best effort. */
-static void
-keep_checkpoints(const char *from, const char *to)
-{
-	char old[FILE_PATH_MAX + 16], new[FILE_PATH_MAX + 16];
-
-	snprintf(old, sizeof(old), "%s/checkpoints", from);
-	snprintf(new, sizeof(new), "%s/checkpoints", to);
-	if (rename(old, new) < 0 && errno != ENOENT)
-		log_warn_r(-errno, "%s: cannot be kept", old);
-}
-
-/*
- * Old image aside, new one in its place, old one away: each step is undone by none
- * that follows, so that the row can be begun again wherever it broke off.
- */
-int
-image_incoming_publish(const struct daemon *d, const char *id,
-    uint64_t attempt)
-{
-	char new[FILE_PATH_MAX], final[FILE_PATH_MAX], old[FILE_PATH_MAX];
-	char images[FILE_PATH_MAX];
-	int r;
-
-	image_incoming_place(d, id, attempt, new);
-	place(d, "", id, "", final);
-	place(d, "old-", id, "", old);
-	if (access(new, F_OK) == 0) {
-		if (rename(final, old) < 0 && errno != ENOENT)
-			return -errno;
-		if (rename(new, final) < 0)
-			return -errno;
-	}
-	if ((r = privdir_sync(home_place(d, id, images))) < 0)
-		return r;
-	if (access(old, F_OK) == 0) {
-		keep_checkpoints(old, final);
-		if ((r = privdir_remove(old)) < 0)
-			log_warn_r(r, "%s: cannot be removed", old);
-	}
-	return 0;
-}
-
-void
-image_incoming_drop(const struct daemon *d, const char *id, uint64_t attempt)
-{
-	char path[FILE_PATH_MAX];
-	int r = privdir_remove(image_incoming_place(d, id, attempt, path));
-
-	if (r < 0 && r != -ENOENT)
-		log_warn_r(r, "%s: cannot be removed", path);
-}
-
-/* "incoming-<id>-<attempt>" */
-static bool
-parse_incoming(const char *name, char id[HEXID_LEN + 1], uint64_t *attempt)
-{
-	const size_t head = sizeof(incoming) - 1;
-	char *end;
-
-	if (strncmp(name, incoming, head) != 0 ||
-	    strlen(name) < head + HEXID_LEN + 2 ||
-	    name[head + HEXID_LEN] != '-')
-		return false;
-	memcpy(id, name + head, HEXID_LEN);
-	id[HEXID_LEN] = '\0';
-	*attempt = strtoull(name + head + HEXID_LEN + 1, &end, 10);
-	return hexid_ok(id) && *end == '\0';
-}
-
-struct incoming_sweep {
-	const struct daemon	*daemon;
-	image_keep_fn		*keep;
-	void			*arg;
-};
-
-static void
-sweep_home(const struct incoming_sweep *s, const char *path)
-{
-	char id[HEXID_LEN + 1];
-	struct dirent *e;
-	uint64_t attempt;
-	DIR *dir;
-
-	if ((dir = opendir(path)) == NULL)
-		return;
-	while ((e = readdir(dir)) != NULL)
-		if (parse_incoming(e->d_name, id, &attempt) &&
-		    !s->keep(s->arg, id, attempt))
-			image_incoming_drop(s->daemon, id, attempt);
-	closedir(dir);
-}
-
-static void
-sweep_vault(struct daemon *d, const char *id, void *arg)
-{
-	char path[FILE_PATH_MAX];
-
-	sweep_home(arg, home_place(d, id, path));
-}
-
-void
-image_incoming_sweep(struct daemon *d, image_keep_fn *keep, void *arg)
-{
-	struct incoming_sweep s = { d, keep, arg };
-	char path[FILE_PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/images", d->conf.state_dir);
-	sweep_home(&s, path);
-	vaults_each_open(d, sweep_vault, &s);
 }

@@ -20,6 +20,7 @@
 #include "file-reply.h"
 #include "identity.h"
 #include "image.pb-c.h"
+#include "image-files.h"
 #include "imagedir.h"
 #include "log.h"
 #include "persona.h"
@@ -211,30 +212,39 @@ send_target(struct import *i, const Persona__Image__Manifest *m)
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__ImportTarget target =
 	    PERSONA__TRANSFER__IMPORT_TARGET__INIT;
-	const struct imagedir_memory memory = {
-		.sub = IMAGEDIR_SUSPENDED,
-		.state_bytes = m->has_state_bytes ? m->state_bytes : 0,
-	};
+	Persona__Transfer__Region regions[REGIONS_MAX], *list[REGIONS_MAX];
+	const bool memory = m->has_state_bytes && m->state_bytes > 0;
 	char home[IMAGE_HOME_MAX];
-	struct imagedir files;
-	int r;
+	struct image_files files;
+	int fds[IPC_MAX_FDS], state_fd = -1, r;
+	size_t n;
 
 	image_home(i->daemon, i->rec.id, home);
 	snprintf(i->dir, sizeof(i->dir), "%s/%s/%s",
 	    i->daemon->conf.state_dir, home, i->rec.id);
 	snprintf(i->made, sizeof(i->made), "%s/%s/%s.new",
 	    i->daemon->conf.state_dir, home, i->rec.id);
-	r = imagedir_make(&files, i->made, m->persona, &memory);
+	r = image_files_make_at(&files, i->made, m->persona->ram_bytes,
+	    m->persona->spec, memory ? IMAGEDIR_SUSPENDED "/memory" : NULL);
 	if (r < 0)
 		return r;
 	i->offered = true;
-	target.n_regions = files.n_regions;
-	target.regions = files.list;
+	n = image_files_describe(&files, files.fds[0][0], regions, list, fds);
+	if (memory) {
+		r = state_fd = image_state_make(i->made,
+		    IMAGEDIR_SUSPENDED "/state");
+		fds[n++] = state_fd;
+	}
+	target.n_regions = files.plan.n_regions;
+	target.regions = list;
 	t.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_IMPORT_TARGET;
 	t.import_target = &target;
-	tell(i, &t, files.fds, files.n_fds);
-	imagedir_close(&files);
-	return 0;
+	if (r >= 0)
+		tell(i, &t, fds, n);
+	if (state_fd >= 0)
+		close(state_fd);
+	image_files_close(&files);
+	return r < 0 ? r : 0;
 }
 
 static int

@@ -16,6 +16,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "guest.h"
+#include "image-incoming.h"
 #include "log.h"
 #include "privdir.h"
 #include "reason.h"

@@ -14,6 +14,7 @@
 #include "arrival-check.h"
 #include "daemon.h"
 #include "digest.h"
+#include "image-files.h"
 #include "imagedir.h"
 #include "log.h"
 #include "policy-check.h"
@@ -89,14 +90,15 @@ judge(struct template_load *l, const Persona__Image__Manifest *m, char *why)
 static int
 make_place(struct template_load *l)
 {
-	const struct imagedir_memory memory = { .sub = "" };
 	Persona__Transfer__TransferMessage t =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__ImportTarget target =
 	    PERSONA__TRANSFER__IMPORT_TARGET__INIT;
 	char name[TRANSFER_ID_LEN + 8], path[TEMPLATE_PATH_MAX];
-	struct imagedir files;
-	int r;
+	Persona__Transfer__Region regions[REGIONS_MAX], *list[REGIONS_MAX];
+	struct image_files files;
+	int fds[IPC_MAX_FDS], r;
+	size_t n;
 
 	if (mkdir(template_path(l->daemon, "", path), 0700) < 0 &&
 	    errno != EEXIST)
@@ -105,16 +107,18 @@ make_place(struct template_load *l)
 		return r;
 	strcat(name, ".new");
 	template_path(l->daemon, name, path);
-	if ((r = imagedir_make(&files, path, l->manifest->persona,
-	    &memory)) < 0)
+	if ((r = image_files_make_at(&files, path,
+	    l->manifest->persona->ram_bytes, l->manifest->persona->spec,
+	    NULL)) < 0)
 		return r;
 	memcpy(l->made, path, sizeof(path));
-	target.n_regions = files.n_regions;
-	target.regions = files.list;
+	n = image_files_describe(&files, -1, regions, list, fds);
+	target.n_regions = files.plan.n_regions;
+	target.regions = list;
 	t.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_IMPORT_TARGET;
 	t.import_target = &target;
-	syncproc_send(l->proc, ATTEMPT, &t, files.fds, files.n_fds);
-	imagedir_close(&files);
+	syncproc_send(l->proc, ATTEMPT, &t, fds, n);
+	image_files_close(&files);
 	return 0;
 }
 

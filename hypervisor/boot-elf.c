@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "boot-image.h"
-#include "gmem.h"
 #include "le.h"
 
 #define PHDRS_MAX		64u

@@ -10,7 +10,6 @@
 
 #include "boot-image.h"
 #include "bounds.h"
-#include "gmem.h"
 #include "le.h"
 
 /* Offsets within both the file's first sectors and boot_params. */

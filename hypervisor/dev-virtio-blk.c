@@ -24,7 +24,6 @@
 #include "disk.h"
 #include "disk-map.h"
 #include "le.h"
-#include "log.h"
 #include "virtio-mmio.h"
 
 #define BLK_DEVICE_ID	2u

@@ -13,7 +13,6 @@
 #define STATE_VERSION		1
 
 /* Memory */
-#define PAGE_SHIFT_4K		12
 #define PAGE_BYTES		4096u
 #define RAM_MIN_BYTES		(64ULL << 20)
 #define RAM_MAX_BYTES		(8ULL << 30)

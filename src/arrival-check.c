@@ -12,7 +12,6 @@
 #include "policy-check.h"
 #include "reason.h"
 #include "spec.h"
-#include "transfer-id.h"
 
 /* What a handset keeps for itself beyond the guest's own memory. */
 #define MEMORY_MARGIN_BYTES	(64ULL << 20)

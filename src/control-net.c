@@ -17,7 +17,6 @@
 #include "daemon.h"
 #include "guest-net.h"
 #include "guest.h"
-#include "log.h"
 #include "persona.h"
 
 /* --- making one ------------------------------------------------------------------- */

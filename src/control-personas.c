@@ -24,7 +24,6 @@
 #include "image.h"
 #include "log.h"
 #include "persona.h"
-#include "transfer-id.h"
 #include "vault.h"
 
 #define STOP_TIMEOUT_MS		5000

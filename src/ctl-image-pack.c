@@ -16,7 +16,6 @@
 
 #include "ctl-image.h"
 #include "ctl-outfile.h"
-#include "ctl-parse.h"
 #include "ctl-policy.h"
 #include "ctl.h"
 #include "envelope.h"

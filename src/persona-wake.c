@@ -21,7 +21,6 @@
 #include "daemon.h"
 #include "guest.h"
 #include "guest-files.h"
-#include "log.h"
 #include "persona.h"
 #include "saved.h"
 #include "vault.h"

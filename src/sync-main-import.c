@@ -14,7 +14,6 @@
 #include "file-io.h"
 #include "log.h"
 #include "personafile.h"
-#include "reason.h"
 #include "space.h"
 #include "sync-roles.h"
 

@@ -11,7 +11,6 @@
 #include <sys/resource.h>
 
 #include "log.h"
-#include "reason.h"
 #include "space.h"
 
 #define TICK_MS		10

@@ -10,7 +10,6 @@
 #define RAM	(4u << 20)
 #define PAGE	4096u
 #define F_HINT	(1u << 3)
-#define F_POISON (1u << 4)
 #define F_ALL	(0x3eu)
 enum { INFLATE, DEFLATE, STATS, HINT, REPORT };
 /* Device-specific configuration begins at 0x100 */

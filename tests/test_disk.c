@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bounds.h"
 #include "disk.h"
 #include "disk-map.h"
 #include "fakes/fake-storage.h"

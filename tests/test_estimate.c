@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "bounds.h"
 #include "estimate.h"
 #include "unit.h"
 

@@ -32,7 +32,6 @@ struct world {
 	int			failed;
 	struct digest		root;
 	uint64_t		now;
-	unsigned int		stops_after;	/* harvests until the guest rests */
 };
 
 static void

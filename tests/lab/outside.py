@@ -8,7 +8,7 @@ Knows nothing of handsets and moves.
 
 DIRECTORY/acks has a line "N" for each transaction acknowledged, written before the
 answer; DIRECTORY/web a line for each request: when, the client's port, from which
-number on. GET /ticks?from=N sends a line "tick K TIME" each second from K = N on,
+number on. GET /programs.tar is that file of DIRECTORY; GET /ticks?from=N sends a line "tick K TIME" each second from K = N on,
 until the client goes; GET /time says this side's clock.
 """
 import http.server
@@ -46,6 +46,10 @@ class Web(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         if url.path == "/time":
             self.page(b"%.3f\n" % time.time())
+        elif url.path == "/programs.tar":
+            with open(os.path.join(self.server.directory, "programs.tar"),
+                      "rb") as programs:
+                self.page(programs.read())
         elif url.path == "/ticks":
             first = int(urllib.parse.parse_qs(url.query)["from"][0])
             with self.server.lock:
@@ -85,6 +89,7 @@ def main():
     acks = Server(("127.0.0.1", int(ledger_port)), Acks)
     acks.acks = open(os.path.join(directory, "acks"), "w")
     web = Server(("127.0.0.1", int(http_port)), Web)
+    web.directory = directory
     web.web = open(os.path.join(directory, "web"), "w")
     for server in acks, web:
         server.lock = threading.Lock()

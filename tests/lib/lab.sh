@@ -9,6 +9,9 @@
 #                     a file with more of it); all of it ends with the story
 #   lab_handset FILE STORY [PARTS]
 #                     the initramfs of a machine that begins with STORY
+#   lab_template      a Debian template in $LAB_TEMPLATE, made by persona-mkimage once
+#                     for all stories of a build directory; lab_need mmdebstrap mke2fs
+#                     cpio before
 #   lab_story NAME    run tests/lab/story-NAME in a machine; leaves with its status, or
 #                     with 77 when this machine lacks something
 
@@ -52,6 +55,19 @@ lab_handset() {
 	shift 2
 	"$LAB_TESTS/lab/handset" "$out" "$LAB_KERNEL" "$LAB_ROOT" "$story" \
 		"$LAB_WORK/persona.cpio" "$LAB_TESTS" "$@"
+}
+
+lab_template() {
+	LAB_TEMPLATE=${PERSONA_LAB_TEMPLATE:-$LAB_BUILD/lab-debian.persona}
+	export LAB_TEMPLATE
+	if [ ! -e "$LAB_TEMPLATE" ] ||
+	    [ "$LAB_BUILD/mkimage/persona-mkimage" -nt "$LAB_TEMPLATE" ]; then
+		rm -f "$LAB_TEMPLATE"
+		PATH=$LAB_BUILD:$PATH PERSONA_MKIMAGE_DATA=$LAB_TESTS/../mkimage \
+			"$LAB_BUILD/mkimage/persona-mkimage" --quiet --size 600M \
+			--name debian "$LAB_TEMPLATE"
+	fi
+	echo "the template has $(($(stat -c %s "$LAB_TEMPLATE") >> 20)) MiB"
 }
 
 lab_story() {

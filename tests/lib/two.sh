@@ -3,9 +3,9 @@
 # build directory; brings the other files of tests/lib that such a story uses. Knows no
 # story.
 #
-#   two_story [CMD]      make what the machines boot (CMD prints more parts of the
-#                        persona's initramfs), then run the calling script again, with the word
-#                        "story", where the network is its own; does not return
+#   two_story [CMD]      make what the machines boot (CMD makes more of it), then run
+#                        the calling script again, with the word "story", where the
+#                        network is its own; does not return
 #   two_begin            in the story: both machines up, a personad on each, paired
 #   two_ok WORDS         with the seconds since the story began
 #
@@ -21,10 +21,11 @@ _two_lib=$(dirname "${BASH_SOURCE[0]}")
 two_story() {
 	local status=0
 	set -e
-	lab_need mke2fs e2fsck
-	lab_make <("${1:-:}")
+	lab_need mke2fs
+	lab_make
 	lab_handset "$LAB_WORK/handset.cpio" "$LAB_TESTS/lab/serve" \
 		<(_two_parts)
+	"${1:-:}"
 	export LAB_KERNEL LAB_WORK
 	machines_alone bash "$0" story &
 	trap "kill $! 2>/dev/null; wait $!; exit 1" INT TERM
@@ -33,13 +34,10 @@ two_story() {
 }
 
 _two_parts() {
-	local module tool
+	local module
 	echo "program $LAB_BUILD/tests/lab/reach /bin/reach"
-	for tool in mke2fs e2fsck; do
-		echo "program $(command -v $tool)"
-	done
 	for module in virtio_pci virtio_net virtio_blk ext4 crc32c_generic \
-	    sch_netem; do
+	    sch_netem tcp_bbr; do
 		echo "module $module"
 	done
 }

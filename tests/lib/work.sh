@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: ISC
-# The working persona: lab/linux-persona with a disk, a network and what lab/persona
+# The working persona: a Debian persona made by persona-mkimage, with what lab/persona
 # does all day, and what outside says of it. To be sourced by bash after linux.sh and
 # lab.sh. Knows its programs; knows no story.
 #
-#   work_parts                 more parts of its initramfs, for lab/linux-persona
-#   work_disk SIDE FILE        make its disk, on that handset
+#   work_programs DIRECTORY    its programs, as DIRECTORY/programs.tar
 #   work_outside DIRECTORY     begin lab/outside.py; its pid in WORK_OUTSIDE_PID
 #   work_acked                 the last transaction that outside has heard of
 #   work_asked WORD...         `work WORD...` typed at the console that is open; its
@@ -17,25 +16,16 @@ WORK_SAID=
 WORK_OUTSIDE_DIR=
 declare -A WORK_BEFORE
 
-work_parts() {
-	local f module
-	for f in work rewrite follow dhcp; do
-		echo "file $LAB_TESTS/lab/persona/$f /job/$f"
+work_programs() {
+	local f
+	mkdir -p "$1/job"
+	for f in persona/work persona/rewrite persona/follow; do
+		cp "$LAB_TESTS/lab/$f" "$1/job/"
 	done
-	echo "program $LAB_BUILD/tests/lab/persona/ledger /job/ledger"
-	echo "program $LAB_BUILD/tests/lab/witness /job/witness"
-	echo "program $(command -v e2fsck) /bin/e2fsck"
-	for f in udhcpc wget sha256sum dd sync mv sed dirname umount mkdir kill \
-	    mkfifo setsid ip ifconfig route tail rm; do
-		echo "link busybox /bin/$f"
+	for f in persona/ledger witness; do
+		cp "$LAB_BUILD/tests/lab/$f" "$1/job/"
 	done
-	for module in virtio_pci virtio_blk ext4 crc32c_generic virtio_net af_packet; do
-		echo "module $module"
-	done
-}
-
-work_disk() {
-	handset "$1" bash -c 'truncate -s 64M "$1" && mke2fs -q -t ext4 "$1"' bash "$2"
+	tar -C "$1" -cf "$1/programs.tar" job
 }
 
 work_outside() {
@@ -56,7 +46,7 @@ work_acked() {
 # Typed once: what it does must not be done twice.
 work_asked() {
 	: > "$_linux_said"
-	echo "/job/work $*" >&6
+	echo "busybox sh /job/work $*" >&6
 	await 60 linux_heard "^work: $1: [0-9]+"
 	WORK_SAID=$(linux_said)
 	linux_heard "^work: $1: 0\$"
@@ -106,11 +96,12 @@ work_going() {
 
 # The machines took the time from this one, to the second, when they booted.
 work_clock() {
-	local here there
+	local before there
+	before=$(date +%s)
 	linux_asked 'echo cl''ock $(date +%s)' '^clock [0-9]+$' ||
 		linux_fail "no clock on $1"
-	here=$(date +%s)
 	there=$(linux_said | sed -n 's/^clock \([0-9]*\)$/\1/p' | tail -n 1)
-	[ $((here - there)) -le 5 ] && [ $((there - here)) -le 5 ] ||
-		linux_fail "its clock is $((there - here)) s off on $1"
+	[ "$there" -ge $((before - 3)) ] &&
+		[ "$there" -le $(($(date +%s) + 3)) ] ||
+		linux_fail "its clock is $((there - before)) s off on $1"
 }

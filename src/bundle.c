@@ -26,7 +26,8 @@
 #define SILENCE_NS		(10 * NS)	/* of a peer that is alive */
 /* Its kernel is never as busy. TCP tries three times in this, as it backs off. */
 #define UNANSWERED_NS		(4 * NS)
-#define DOUBT_NS		NS
+/* A phone that changes its access point is back within this, and TCP tries then. */
+#define DOUBT_NS		(2 * NS)
 #define ON_ITS_WAY_NS		(NS / 5)	/* heard since, sent before */
 /* Streams end one by one: on another one the peer's last word may still come. */
 #define LAST_WORD_NS		(NS / 4)

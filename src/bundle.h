@@ -72,7 +72,7 @@ void	bundle_tick(struct bundle *b);
 
 /*
  * Somebody says that the link is gone. That is believed unless the peer is heard
- * again within a second; by itself, silence is given longer.
+ * again within two seconds; by itself, silence is given longer.
  */
 void	bundle_doubt(struct bundle *b);
 

@@ -19,6 +19,7 @@
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11,
 	T_WRITE_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
+#define S_NO_ROOM	0xffu	/* ours: never told */
 
 #define RANGE_F_UNMAP	1u
 
@@ -103,7 +104,8 @@ blk_request_parse(struct blk_request *q, const struct virtq_chain *c)
 static uint8_t
 status_of(int r)
 {
-	return r == 0 ? S_OK : S_IOERR;
+	return r == 0 ? S_OK : r == -ENOSPC || r == -EDQUOT ? S_NO_ROOM :
+	    S_IOERR;
 }
 
 /* Where sector n begins, or beyond every disk. */
@@ -181,6 +183,13 @@ do_ranges(const struct blk_request *q, struct disk *disk)
 	return status;
 }
 
+/* A failed one is lost for ever (disk.h): there is nothing to do again. */
+static uint8_t
+flush(struct disk *disk)
+{
+	return disk_flush(disk) == 0 ? S_OK : S_IOERR;
+}
+
 static uint8_t
 perform(const struct blk_request *q, struct disk *disk, const char *id,
     bool write_through)
@@ -193,7 +202,7 @@ perform(const struct blk_request *q, struct disk *disk, const char *id,
 	case T_GET_ID:
 		return do_get_id(q, id);
 	case T_FLUSH:
-		return status_of(disk_flush(disk));
+		return flush(disk);
 	case T_OUT:
 		status = do_transfer(q, disk);
 		break;
@@ -205,20 +214,25 @@ perform(const struct blk_request *q, struct disk *disk, const char *id,
 		return S_UNSUPP;
 	}
 	if (status == S_OK && write_through)
-		status = status_of(disk_flush(disk));
+		status = flush(disk);
 	return status;
 }
 
-uint32_t
+int
 blk_request_run(const struct blk_request *q, struct disk *disk,
-    struct gmem *gmem, const char *id, bool write_through)
+    struct gmem *gmem, const char *id, bool write_through, uint32_t *written)
 {
 	const struct virtq_chain *c = q->chain;
 	bool fills = q->type == T_IN || q->type == T_GET_ID;
 
-	*q->status = perform(q, disk, id, write_through);
+	uint8_t status = perform(q, disk, id, write_through);
+
+	if (status == S_NO_ROOM)
+		return -ENOSPC;
+	*q->status = status;
 	/* Marked after it is written: until then there is nothing to see. */
 	for (unsigned int i = c->n_read; i < c->n_read + c->n_write; i++)
 		gmem_mark_dirty(gmem, c->bufs[i].gpa, c->bufs[i].len);
-	return fills ? c->write_bytes : 1;
+	*written = fills ? c->write_bytes : 1;
+	return 0;
 }

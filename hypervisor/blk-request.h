@@ -46,9 +46,12 @@ int	blk_request_parse(struct blk_request *q, const struct virtq_chain *c);
  * Do what it asks on the disk and put the status in its place; `id` is the
  * disk's name for GET_ID. Guest memory that was written is marked dirty. With
  * `write_through` (the driver knows no flush) a change is durable when this
- * returns. How many bytes of the chain were written, for the used ring.
+ * returns. 0 with how many bytes of the chain were written, for the used ring;
+ * -ENOSPC when the host's storage is full: the guest has not been told, and the
+ * request can be done again as a whole.
  */
-uint32_t	blk_request_run(const struct blk_request *q, struct disk *disk,
-		    struct gmem *gmem, const char *id, bool write_through);
+int	blk_request_run(const struct blk_request *q, struct disk *disk,
+	    struct gmem *gmem, const char *id, bool write_through,
+	    uint32_t *written);
 
 #endif

@@ -50,6 +50,7 @@ struct control {
 	struct disk	*disks[DISKS_MAX];	/* the machine's; outlive it */
 	uint64_t	*bitmap;		/* shared with the transfer */
 	size_t		bitmap_len;
+	char		stood[HV_WHY_MAX];	/* why it stands still; "": it does not */
 	struct event	*exit_ev;
 	unsigned int	exit_waited_ms;
 	bool		exit_told;
@@ -94,6 +95,8 @@ void	request_transfer_over(struct control *c);
 int	control_open(struct control *c, struct conn *conn, int fd);
 /* Close it, if it is open, and do what its end means. */
 void	control_drop(struct conn *conn);
+/* Tell the owner that it stands still and why; NULL: it goes on, if it did. */
+void	control_stood(struct control *c, const char *why);
 /* Tell the owner how the guest ended, now or when one comes; leave soon after. */
 void	control_tell_end(struct control *c);
 

@@ -210,6 +210,27 @@ send_exited(struct control *c)
 	c->exit_told = ipc_send(c->owner.fd, &m.base, NULL, 0, 0) == 0;
 }
 
+void
+control_stood(struct control *c, const char *why)
+{
+	Persona__Vmm__VmmMessage m = PERSONA__VMM__VMM_MESSAGE__INIT;
+	Persona__Vmm__Event event = PERSONA__VMM__EVENT__INIT;
+	Persona__Vmm__Stood stood = PERSONA__VMM__STOOD__INIT;
+
+	if (why == NULL && c->stood[0] == '\0')
+		return;
+	snprintf(c->stood, sizeof(c->stood), "%s", why != NULL ? why : "");
+	stood.why = why != NULL ? c->stood : NULL;
+	event.what_case = PERSONA__VMM__EVENT__WHAT_STOOD;
+	event.stood = &stood;
+	m.kind_case = PERSONA__VMM__VMM_MESSAGE__KIND_EVENT;
+	m.event = &event;
+	/* The next owner hears of it by Hello. */
+	if (c->owner.fd >= 0 && ipc_send(c->owner.fd, &m.base, NULL, 0,
+	    REPLY_TIMEOUT_MS) < 0)
+		control_drop(&c->owner);
+}
+
 /* Whether nothing of ours waits in the owner's socket any more. */
 static bool
 owner_has_read(const struct control *c)

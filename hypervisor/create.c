@@ -138,6 +138,15 @@ guest_ended(void *arg)
 	control_tell_end(c);
 }
 
+static void
+guest_stood_still(void *arg, const char *why)
+{
+	struct control *c = arg;
+
+	log_warn("persona %s: stands still: %s", c->name, why);
+	control_stood(c, why);
+}
+
 /* The machine with its disks; nothing in it runs yet. */
 static int
 make(struct control *c, const Persona__Vmm__Create *q, int ram_fd,
@@ -152,6 +161,7 @@ make(struct control *c, const Persona__Vmm__Create *q, int ram_fd,
 		.net_mac = q->net != NULL ? q->net->mac.data : NULL,
 		.base = c->base,
 		.ended = guest_ended,
+		.stood_still = guest_stood_still,
 		.arg = c,
 	};
 	int r;

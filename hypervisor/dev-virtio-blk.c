@@ -58,6 +58,8 @@ struct dev {
 	struct virtio_mmio *transport;
 	struct bus	*bus;
 	struct gmem	*gmem;
+	void		(*stand_still)(void *arg, enum machine_request what);
+	void		*machine;
 	struct disk	*disk;		/* NULL: an empty slot */
 	char		id[BLK_ID_BYTES];
 	uint8_t		config[CONFIG_BYTES];
@@ -71,6 +73,7 @@ struct dev {
 	bool		kicked;
 	bool		serving;	/* the worker may touch the ring */
 	bool		under_way;	/* it is doing a request */
+	bool		full;		/* it is not to try before the next start */
 	uint64_t	driver;		/* counts resets: whose request it is */
 	/* the worker's: what is under way */
 	struct virtq_chain chain;
@@ -123,12 +126,39 @@ answer(struct dev *d, uint32_t written)
 	bus_unlock(d->bus);
 }
 
+/*
+ * No room for it: back into the ring, where a state that is saved now has it, and
+ * the machine is to stand still. After the next start it is done again.
+ */
+static void
+hold_back(struct dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->under_way = false;
+	d->full = true;
+	pthread_cond_broadcast(&d->quiet);
+	pthread_mutex_unlock(&d->lock);
+
+	bus_lock(d->bus);
+	if (d->asker == d->driver)
+		virtq_unpop(virtio_mmio_core(d->transport), 0);
+	bus_unlock(d->bus);
+	d->stand_still(d->machine, MACHINE_NO_ROOM);
+}
+
 static void
 serve(struct dev *d)
 {
-	while (take(d))
-		answer(d, blk_request_run(&d->request, d->disk, d->gmem,
-		    d->id, d->write_through));
+	uint32_t written;
+
+	while (take(d)) {
+		if (blk_request_run(&d->request, d->disk, d->gmem, d->id,
+		    d->write_through, &written) < 0) {
+			hold_back(d);
+			return;
+		}
+		answer(d, written);
+	}
 }
 
 static void *
@@ -139,7 +169,7 @@ worker_main(void *arg)
 	pthread_setname_np(pthread_self(), d->id);
 	pthread_mutex_lock(&d->lock);
 	while (!d->leaving) {
-		if (!d->running || !d->kicked) {
+		if (!d->running || !d->kicked || d->full) {
 			pthread_cond_wait(&d->wake, &d->lock);
 			continue;
 		}
@@ -284,6 +314,8 @@ blk_create(struct dev **dp, const struct dev_env *env,
 	pthread_cond_init(&d->quiet, NULL);
 	d->bus = env->bus;
 	d->gmem = env->gmem;
+	d->stand_still = env->request;
+	d->machine = env->arg;
 	d->disk = env->disks[place->unit];
 	snprintf(d->id, sizeof(d->id), "disk%u", place->unit);
 	d->vops = d->disk != NULL ? disk_ops : virtio_absent_ops;
@@ -348,6 +380,7 @@ blk_start(struct dev *d)
 {
 	pthread_mutex_lock(&d->lock);
 	d->running = true;
+	d->full = false;
 	pthread_mutex_unlock(&d->lock);
 	/* Requests may wait in the ring whose kick came to nobody. */
 	wake(d);

@@ -26,8 +26,13 @@ struct dev_net {
 /* One device. Each device's file completes this type for itself alone. */
 struct dev;
 
-/* What the guest asked of the whole machine. */
-enum machine_request { MACHINE_POWER_OFF, MACHINE_RESET };
+/* What a device asks of the whole machine. */
+enum machine_request {
+	MACHINE_POWER_OFF,	/* the guest wishes it */
+	MACHINE_RESET,
+	MACHINE_NO_ROOM,	/* stand still: the host's storage is full. The device
+				 * does nothing until it is started again. */
+};
 
 /* What a device may use; owned by the machine, outlives every device. */
 struct dev_env {
@@ -37,7 +42,7 @@ struct dev_env {
 	struct disk	*disks[DISKS_MAX];	/* NULL: none in this slot */
 	/* Set an interrupt line's level. Any thread. */
 	void	(*irq_line)(void *arg, unsigned int gsi, bool level);
-	/* Wish to end the machine; returns at once. Any thread. */
+	/* Wish to end or stop the machine; returns at once. Any thread. */
 	void	(*request)(void *arg, enum machine_request what);
 	void	*arg;
 	/* What not every persona has; read while the devices are created. An

@@ -447,8 +447,9 @@ static void
 complain(struct disk *d, int r)
 {
 	if (r < 0 && !d->complained)
-		log_warn_r(r, "%s: cannot be written, the guest is told so",
-		    d->name);
+		log_warn_r(r, "%s: cannot be written%s", d->name,
+		    r == -ENOSPC || r == -EDQUOT ? "" :
+		    ", the guest is told so");
 	else if (r == 0 && d->complained)
 		log_info("%s: can be written again", d->name);
 	d->complained = r < 0;

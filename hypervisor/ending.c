@@ -1,66 +1,41 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The end of a machine, from any thread to the loop by an eventfd. Knows nothing
- * of what ended.
+ * The end of a machine: the first account of it counts. Knows nothing of what ended.
  */
 #include "ending.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
+#include "bell.h"
 #include "log.h"
 
 struct ending {
 	pthread_mutex_t	lock;
 	enum hv_end	how;
 	char		text[256];
-	int		fd;		/* eventfd: wakes the loop */
-	struct event	*ev;
-	void		(*told)(void *arg);
-	void		*arg;
+	struct bell	*bell;
 };
-
-static void
-noted_cb(evutil_socket_t fd, short what, void *arg)
-{
-	struct ending *e = arg;
-	uint64_t n;
-
-	(void)what;
-	if (read(fd, &n, sizeof(n)) >= 0)
-		e->told(e->arg);
-}
 
 int
 ending_new(struct ending **ep, struct event_base *base,
     void (*told)(void *arg), void *arg)
 {
 	struct ending *e;
-	int r = -ENOMEM;
+	int r;
 
 	if ((e = calloc(1, sizeof(*e))) == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&e->lock, NULL);
-	e->told = told;
-	e->arg = arg;
-	if ((e->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
-		r = -errno;
-		goto fail;
+	if ((r = bell_new(&e->bell, base, told, arg)) < 0) {
+		ending_free(e);
+		return r;
 	}
-	e->ev = event_new(base, e->fd, EV_READ | EV_PERSIST, noted_cb, e);
-	if (e->ev == NULL || event_add(e->ev, NULL) < 0)
-		goto fail;
 	*ep = e;
 	return 0;
-fail:
-	ending_free(e);
-	return r;
 }
 
 void
@@ -68,10 +43,7 @@ ending_free(struct ending *e)
 {
 	if (e == NULL)
 		return;
-	if (e->ev != NULL)
-		event_free(e->ev);
-	if (e->fd >= 0)
-		close(e->fd);
+	bell_free(e->bell);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
 }
@@ -79,8 +51,8 @@ ending_free(struct ending *e)
 void
 ending_note(struct ending *e, enum hv_end how, const char *text)
 {
-	const uint64_t one = 1;
 	bool first;
+	int r;
 
 	pthread_mutex_lock(&e->lock);
 	if ((first = e->how == HV_END_NONE)) {
@@ -88,9 +60,9 @@ ending_note(struct ending *e, enum hv_end how, const char *text)
 		snprintf(e->text, sizeof(e->text), "%s", text);
 	}
 	pthread_mutex_unlock(&e->lock);
-	if (first && write(e->fd, &one, sizeof(one)) < 0)
+	if (first && (r = bell_ring(e->bell)) < 0)
 		log_err("guest ended, but the loop cannot be told: %s",
-		    strerror(errno));
+		    strerror(-r));
 }
 
 enum hv_end

@@ -63,6 +63,9 @@ struct hv_config {
 	struct event_base *base;	/* main thread's loop */
 	/* The guest has ended by itself; from the loop, once. */
 	void		(*ended)(void *arg);
+	/* It has paused itself, for this reason, until it is resumed; from the
+	 * loop, each time. */
+	void		(*stood_still)(void *arg, const char *why);
 	void		*arg;
 };
 

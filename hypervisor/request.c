@@ -62,6 +62,8 @@ do_hello(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 		a->hello.ram_bytes = c->ram_bytes;
 		a->fd = c->ram_fd;
 	}
+	if (c->stood[0] != '\0')
+		a->hello.stood = c->stood;
 	a->reply.result_case = PERSONA__VMM__REPLY__RESULT_HELLO;
 	a->reply.hello = &a->hello;
 	return 0;
@@ -98,9 +100,13 @@ request_plug(struct control *c, int fd, struct answer *a)
 static int
 do_start(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 {
+	int r = hv_resume(c->hv, false, 0);
+
 	(void)q;
 	(void)a;
-	return hv_resume(c->hv, false, 0);
+	if (r == 0)
+		control_stood(c, NULL);
+	return r;
 }
 
 static int
@@ -125,6 +131,7 @@ do_resume(struct control *c, const Persona__Vmm__Request *q,
 	a->resume.guest_gap_ns = on + (clock_now_ns() - now);
 	a->reply.result_case = PERSONA__VMM__REPLY__RESULT_RESUME;
 	a->reply.resume = &a->resume;
+	control_stood(c, NULL);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch.h"
+#include "bell.h"
 #include "boot.h"
 #include "bounds.h"
 #include "bus.h"
@@ -39,8 +40,10 @@ struct hv {
 	struct arch_clock *clock;
 	struct machine	*machine;
 	struct ending	*ending;
+	struct bell	*no_room;
 	enum hv_state	state;		/* main thread only */
 	bool		clock_is_loaded; /* not yet run since a load */
+	bool		unsettled;	/* paused without room to settle the disks */
 	uint64_t	dirty_pages;
 };
 
@@ -63,12 +66,16 @@ crew_ended(void *arg, enum crew_end end, const char *text)
 
 static const struct crew_ops crew_ops = { .ended = crew_ended };
 
-/* From a device, on a vCPU thread, with the bus locked. */
+/* From a device; of an end on a vCPU thread with the bus locked. */
 static void
 device_request(void *arg, enum machine_request what)
 {
 	struct hv *hv = arg;
 
+	if (what == MACHINE_NO_ROOM) {
+		(void)bell_ring(hv->no_room);
+		return;
+	}
 	if (what == MACHINE_POWER_OFF)
 		ending_note(hv->ending, HV_END_POWER_OFF, "the guest powered off");
 	else
@@ -98,6 +105,8 @@ wind_down(void *arg)
 }
 
 /* --- making -------------------------------------------------------------- */
+
+static void stand_still(void *arg);
 
 static const char *
 explain_open(int r)
@@ -206,6 +215,7 @@ hv_new(struct hv **hp, const struct hv_config *c, char *why)
 	hv->config = *c;
 	snprintf(hv->baseline, sizeof(hv->baseline), "%s", c->cpu_baseline);
 	if ((r = ending_new(&hv->ending, c->base, wind_down, hv)) < 0 ||
+	    (r = bell_new(&hv->no_room, c->base, stand_still, hv)) < 0 ||
 	    (r = kvm_init(hv, why)) < 0)
 		goto out;
 	if ((r = gmem_new(&hv->gmem, hv->kvm, c->ram_fd, c->ram_bytes)) < 0) {
@@ -242,6 +252,7 @@ hv_free(struct hv *hv)
 	arch_model_free(hv->model);
 	if (hv->kvm != NULL)
 		kvm_destroy_vm(hv->kvm);
+	bell_free(hv->no_room);
 	ending_free(hv->ending);
 	free(hv);
 }
@@ -316,6 +327,7 @@ hv_resume(struct hv *hv, bool has_advance, uint64_t advance_ns)
 	if ((r = set_clocks(hv, has_advance, advance_ns)) < 0)
 		return r;
 	machine_start(hv->machine);
+	hv->unsettled = false;
 	hv->state = HV_RUNNING;
 	crew_release(hv->crew, CREW_HOLD_PAUSE);
 	return 0;
@@ -333,16 +345,12 @@ settle_disks(struct hv *hv)
 	return r;
 }
 
-int
-hv_pause(struct hv *hv)
+/* Of a machine that runs: vCPUs parked, devices still. */
+static int
+park(struct hv *hv)
 {
-	const char *text;
 	int r;
 
-	if (hv->state == HV_FRESH || hv->state == HV_PAUSED)
-		return 0;
-	if (hv->state != HV_RUNNING || hv_end(hv, &text) != HV_END_NONE)
-		return -ESHUTDOWN;
 	/* The clocks at once: for the guest, its last instruction was now. */
 	if ((r = crew_hold_wait(hv->crew, CREW_HOLD_PAUSE,
 	    PARK_TIMEOUT_MS)) < 0 || (r = arch_clock_freeze(hv->clock, hv->kvm,
@@ -352,20 +360,73 @@ hv_pause(struct hv *hv)
 	}
 	hv->stopped_at_ns = clock_now_ns();
 	machine_stop(hv->machine);
+	return 0;
+}
+
+static int
+now_paused(struct hv *hv)
+{
+	const char *text;
+
+	hv->state = HV_PAUSED;
+	/* It may have ended just before it parked: its end is on its way. */
+	return hv_end(hv, &text) != HV_END_NONE ? -ESHUTDOWN : 0;
+}
+
+static int
+settle_late(struct hv *hv)
+{
+	int r = hv->unsettled ? settle_disks(hv) : 0;
+
+	hv->unsettled = r < 0;
+	return r;
+}
+
+int
+hv_pause(struct hv *hv)
+{
+	const char *text;
+	int r;
+
+	if (hv->state == HV_FRESH || hv->state == HV_PAUSED)
+		return settle_late(hv);
+	if (hv->state != HV_RUNNING || hv_end(hv, &text) != HV_END_NONE)
+		return -ESHUTDOWN;
+	if ((r = park(hv)) < 0)
+		return r;
 	if ((r = settle_disks(hv)) < 0) {
 		machine_start(hv->machine);
 		crew_release(hv->crew, CREW_HOLD_PAUSE);
 		return r;
 	}
-	hv->state = HV_PAUSED;
-	/* It may have ended just before it parked: its end is on its way. */
-	return hv_end(hv, &text) != HV_END_NONE ? -ESHUTDOWN : 0;
+	return now_paused(hv);
 }
 
 uint64_t
 hv_stopped_at_ns(const struct hv *hv)
 {
 	return hv->stopped_at_ns;
+}
+
+/* From the loop: a device found no room to write what the guest gave it. */
+static void
+stand_still(void *arg)
+{
+	struct hv *hv = arg;
+
+	if (hv->state != HV_RUNNING)
+		return;
+	if (park(hv) < 0) {
+		/* It tries again, and we are called again. */
+		machine_stop(hv->machine);
+		machine_start(hv->machine);
+		return;
+	}
+	hv->unsettled = true;
+	if (now_paused(hv) == 0)
+		hv->config.stood_still(hv->config.arg, "the storage of this "
+		    "handset is full; the guest waits with what it has to "
+		    "write, and nothing is lost. Make room, then resume it");
 }
 
 void

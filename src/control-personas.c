@@ -54,6 +54,7 @@ persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 	info->has_throttle_percent = p->hook != NULL && p->guest != NULL;
 	if (info->has_throttle_percent)
 		info->throttle_percent = p->hook->throttle_percent;
+	info->stands_still = (char *)(uintptr_t)guest_stands_still(p->guest);
 	if (p->rec.last_end[0] != '\0')
 		info->last_end = p->rec.last_end;
 	if (p->rec.holding != HOLDING_OWNER)

@@ -106,6 +106,8 @@ persona_json(struct json *j, const char *key,
 		json_string(j, "cmdline", p->cmdline);
 	if (p->has_vmm_pid)
 		json_i64(j, "vmm_pid", p->vmm_pid);
+	if (p->stands_still != NULL)
+		json_string(j, "stands_still", p->stands_still);
 	if (p->last_end != NULL)
 		json_string(j, "last_end", p->last_end);
 	if (p->moved_to != NULL)
@@ -151,17 +153,24 @@ list_json(const Persona__Control__Reply *reply)
 
 /* What their owner should know unasked, below the table. */
 static void
+list_notice(const char *name, const char *text)
+{
+	char *printable = text != NULL ? text_printable(text) : NULL;
+
+	if (printable != NULL)
+		printf("\n%s: %s\n", name, printable);
+	free(printable);
+}
+
+static void
 list_notices(const Persona__Control__Reply *reply)
 {
 	for (size_t i = 0; i < reply->n_personas; i++) {
 		const Persona__Control__PersonaInfo *p = reply->personas[i];
-		char *printable = p->policy == NULL ||
-		    p->policy->notice == NULL ? NULL :
-		    text_printable(p->policy->notice);
 
-		if (printable != NULL)
-			printf("\n%s: %s\n", p->name, printable);
-		free(printable);
+		list_notice(p->name, p->stands_still);
+		list_notice(p->name, p->policy != NULL ? p->policy->notice :
+		    NULL);
 	}
 }
 
@@ -312,6 +321,8 @@ show_text(const Persona__Control__PersonaInfo *p)
 		text_size(text, sizeof(text), p->limit_memory_bytes);
 		printf("%-14s %s beside its own memory\n", "limit", text);
 	}
+	if (p->stands_still != NULL)
+		show_line("STANDS STILL", p->stands_still);
 	if (p->last_end != NULL)
 		show_line("last ended", p->last_end);
 	if (p->has_created_unix_s) {

@@ -176,6 +176,7 @@ greeted(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 		goto out;
 	g->was_running = hello->vcpus ==
 	    PERSONA__VMM__HELLO_RESULT__VCPU_STATE__RUNNING;
+	guest_stood(g, hello->stood);
 	if (g->net != NULL)
 		guest_net_find(g->net);
 	r = 0;

@@ -37,6 +37,7 @@ struct guest {
 	bool			process_gone;
 	bool			*freed;		/* told when freed by an answer */
 	char			why[GUEST_WHY_MAX];
+	char			stood[GUEST_WHY_MAX];	/* "": it does not */
 };
 
 /* --- guest.c ------------------------------------------------------------------- */
@@ -51,6 +52,9 @@ void	guest_process_ended(void *arg, int status);
 
 /* Take this control connection (also on failure). 0 or -errno. */
 int	guest_control(struct guest *g, int fd);
+
+/* It stands still, or (NULL) goes on. */
+void	guest_stood(struct guest *g, const char *why);
 
 /* The `ready` event; not when it is being discarded with the question open. */
 void	guest_tell_ready(struct guest *g, int r, const char *why);

@@ -131,7 +131,26 @@ vmm_exited(void *arg, const Persona__Vmm__Exited *e)
 	snprintf(g->why, sizeof(g->why), "%s", word);
 }
 
+void
+guest_stood(struct guest *g, const char *why)
+{
+	snprintf(g->stood, sizeof(g->stood), "%s", why != NULL ? why : "");
+}
+
+static void
+vmm_stood(void *arg, const char *why)
+{
+	struct guest *g = arg;
+
+	guest_stood(g, why);
+	if (why != NULL)
+		log_warn("persona %s: stands still: %s", g->name, g->stood);
+	else
+		log_info("persona %s: goes on", g->name);
+}
+
 static const struct vmm_events vmm_events = {
+	.stood = vmm_stood,
 	.exited = vmm_exited,
 	.lost = vmm_lost,
 };
@@ -457,6 +476,12 @@ pid_t
 guest_pid(const struct guest *g)
 {
 	return child_pid(g->child);
+}
+
+const char *
+guest_stands_still(const struct guest *g)
+{
+	return g == NULL || g->stood[0] == '\0' ? NULL : g->stood;
 }
 
 bool

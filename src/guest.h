@@ -61,6 +61,9 @@ struct guest_net *guest_network(struct guest *g);
 /* What Hello said, after `ready` of guest_find. */
 bool	guest_was_running(const struct guest *g);
 
+/* Why it stands still though nobody paused it, or NULL. */
+const char *guest_stands_still(const struct guest *g);
+
 /* The limits of this record are in force from now on. 0 or -errno. */
 int	guest_limit(struct guest *g, const struct persona_record *rec);
 

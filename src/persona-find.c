@@ -101,7 +101,8 @@ settle(struct persona *p)
 			end_saving(p);
 			return;
 		}
-		p->paused = !was_running;
+		p->paused = !was_running &&
+		    guest_stands_still(p->guest) == NULL;
 		saved_sweep(p->daemon, p->rec.id);
 		log_info("persona %s: found again, %s", p->rec.name,
 		    p->paused ? "paused" : "running");

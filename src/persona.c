@@ -181,7 +181,8 @@ persona_state(const struct persona *p)
 		return STATE(SUSPENDED);
 	if (p->guest == NULL)
 		return p->rec.crashed ? STATE(CRASHED) : STATE(STOPPED);
-	return p->paused ? STATE(PAUSED) : STATE(RUNNING);
+	return p->paused || guest_stands_still(p->guest) != NULL ?
+	    STATE(PAUSED) : STATE(RUNNING);
 }
 
 const char *

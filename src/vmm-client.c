@@ -112,6 +112,9 @@ take_message(struct vmm *v)
 	else if (m->kind_case == PERSONA__VMM__VMM_MESSAGE__KIND_EVENT &&
 	    m->event->what_case == PERSONA__VMM__EVENT__WHAT_EXITED)
 		v->events.exited(v->arg, m->event->exited);
+	else if (m->kind_case == PERSONA__VMM__VMM_MESSAGE__KIND_EVENT &&
+	    m->event->what_case == PERSONA__VMM__EVENT__WHAT_STOOD)
+		v->events.stood(v->arg, m->event->stood->why);
 	persona__vmm__vmm_message__free_unpacked(m, NULL);
 	if (freed)
 		return;

@@ -28,6 +28,8 @@ typedef void vmm_done_fn(void *arg, int r, const char *why,
 struct vmm_events {
 	/* The guest ended by its own account; the process follows. */
 	void	(*exited)(void *arg, const Persona__Vmm__Exited *e);
+	/* The guest stands still though nobody asked for it; NULL: it goes on. */
+	void	(*stood)(void *arg, const char *why);
 	/* The connection is gone; `vmm_free` may be called from here. */
 	void	(*lost)(void *arg);
 };

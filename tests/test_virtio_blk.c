@@ -3,6 +3,7 @@
  * The block device does what drivers ask, off the asker's thread; what it is
  * given is checked; stopped, it is still; saved, it goes on elsewhere.
  */
+#include <errno.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -42,6 +43,16 @@ count_sync(void *arg, int fd)
 	return 0;
 }
 
+/* A handset whose storage is full. */
+static bool full;
+
+static ssize_t
+write_if_room(void *arg, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	return __atomic_load_n(&full, __ATOMIC_ACQUIRE) ? -ENOSPC :
+	    disk_io_kernel.pwritev(arg, fd, iov, n, at);
+}
+
 static struct disk *
 disk_of(bool read_only)
 {
@@ -52,6 +63,7 @@ disk_of(bool read_only)
 
 	io = disk_io_kernel;
 	io.datasync = count_sync;
+	io.pwritev = write_if_room;
 	c.fd = memfd_create("disk", MFD_CLOEXEC);
 	CU_ASSERT_FATAL(c.fd >= 0 && ftruncate(c.fd, DISK_BYTES) == 0);
 	CU_ASSERT_FATAL(disk_new(&made, &c) == 0);
@@ -378,6 +390,82 @@ stillness(void)
 	teardown();
 }
 
+/* Until the device has asked that the machine stands still. */
+static bool
+asked_for_room(void)
+{
+	time_t until = time(NULL) + 10;
+
+	while (__atomic_load_n(&f.n_requests, __ATOMIC_ACQUIRE) == 0 &&
+	    time(NULL) < until)
+		sched_yield();
+	return f.n_requests == 1 && f.request == MACHINE_NO_ROOM;
+}
+
+/*
+ * No room is nobody's error: the guest hears nothing, and the request, still in the
+ * ring, is done when there is room again.
+ */
+static void
+no_room(void)
+{
+	setup(F_ALL);
+	full = true;
+	fill_data('r', 512);
+	offer(OUT, 3, 512);
+	CU_ASSERT(asked_for_room());
+	stop();
+	CU_ASSERT(drv_used(&drv, 0) == 0 && status() == NONE);
+	/* As a person who resumes it too early finds. */
+	f.n_requests = 0;
+	start();
+	CU_ASSERT(asked_for_room());
+	stop();
+	CU_ASSERT(drv_used(&drv, 0) == 0 && status() == NONE);
+	__atomic_store_n(&full, false, __ATOMIC_RELEASE);
+	start();
+	CU_ASSERT(answered(1) && status() == OK && stored_at(1536) == 'r');
+	CU_ASSERT(ask(OUT, 4, 512) == OK);
+	teardown();
+}
+
+/* Saved while it waits for room, it is done where the state is loaded. */
+static void
+no_room_but_elsewhere(void)
+{
+	Persona__State__DeviceState *s = malloc(sizeof(*s));
+	struct dev *source;
+	struct disk *other;
+
+	CU_ASSERT_FATAL(s != NULL);
+	persona__state__device_state__init(s);
+	s->name = strdup("disk0");
+	setup(F_ALL);
+	full = true;
+	fill_data('m', 512);
+	offer(OUT, 3, 512);
+	CU_ASSERT(asked_for_room());
+	stop();
+	CU_ASSERT_FATAL(dev_virtio_blk_ops.save(d, s) == 0);
+	full = false;
+	source = d;
+	bus_free(f.env.bus);
+	CU_ASSERT_FATAL(bus_new(&f.env.bus) == 0);
+	other = disk_of(false);
+	d = device_of(other);
+	CU_ASSERT(dev_virtio_blk_ops.check(d, s) == 0);
+	dev_virtio_blk_ops.load(d, s);
+	start();
+	CU_ASSERT(answered(1) && status() == OK);
+	dev_virtio_blk_ops.free(d);
+	d = source;
+	disk_free(disk);
+	disk = other;
+	CU_ASSERT(stored_at(1536) == 'm');
+	persona__state__device_state__free_unpacked(s, NULL);
+	teardown();
+}
+
 static void
 going_on_elsewhere(void)
 {
@@ -469,6 +557,8 @@ main(void)
 		{ "the driver is told the bounds", configuration },
 		{ "stopped, it does nothing; started, it catches up",
 		    stillness },
+		{ "without room it waits", no_room },
+		{ "or goes on elsewhere", no_room_but_elsewhere },
 		{ "what was offered before a save is done after a load",
 		    going_on_elsewhere },
 		{ "an empty slot is passed by", empty_slot },

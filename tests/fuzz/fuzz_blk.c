@@ -124,7 +124,9 @@ perform(struct virtio *v, struct fake_env *f, struct disk *disk,
 		return;
 	}
 	memcpy(before, now, RAM);
-	written = blk_request_run(&q, disk, f->env.gmem, "disk0", false);
+	if (blk_request_run(&q, disk, f->env.gmem, "disk0", false,
+	    &written) < 0)
+		return;
 	if (written > c->write_bytes)
 		abort();
 	for (uint64_t page = 0; page < RAM; page += PAGE_BYTES)

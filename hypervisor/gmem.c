@@ -253,6 +253,9 @@ gmem_discard(struct gmem *g, uint64_t gpa, uint64_t len)
 
 	if (!to_offset(g, gpa, len, &offset))
 		return -EFAULT;
+	/* A file's blocks were set aside: a page without one could not be written. */
+	if (fcntl(g->fd, F_GET_SEALS) < 0)
+		return 0;
 	/* A slot begins at a page, so pages of guest and memfd are the same. */
 	end = (offset + len) & ~(uint64_t)(PAGE_BYTES - 1);
 	offset = (offset + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);

@@ -44,7 +44,8 @@ void	gmem_mark_dirty(struct gmem *g, uint64_t gpa, uint64_t len);
 /*
  * The guest does not need what is in [gpa, gpa + len) any more: the whole pages
  * in it become holes of the memfd, which read as zero, cost no memory and are
- * passed over by a move. Those that held something count as written. It is a
+ * passed over by a move. Those that held something count as written. Of memory
+ * that is a file on a disk nothing is given back: it has to keep its room. It is a
  * service to the host: 0 or -errno, -EFAULT when it is not all RAM, and after an
  * error the bytes are either still there or zero. Thread-safe.
  */

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -221,6 +223,26 @@ ended_early(void *arg, bool crashed, const char *why)
 	persona_woken(p, -ESHUTDOWN, why);
 }
 
+/*
+ * Room for all of it: a page that is written and finds no block would be the end of
+ * the guest. Looked at first, for what an attempt takes it does not give back.
+ */
+static int
+reserve(int fd, uint64_t bytes)
+{
+	struct statvfs fs;
+	struct stat st;
+	uint64_t has;
+
+	if (fstat(fd, &st) < 0 || fstatvfs(fd, &fs) < 0)
+		return -errno;
+	has = (uint64_t)st.st_blocks * 512;
+	if (has < bytes && (bytes - has) / fs.f_frsize >= fs.f_bavail)
+		return -ENOSPC;
+	return fallocate(fd, 0, 0, (off_t)bytes) < 0 && errno != EOPNOTSUPP ?
+	    -errno : 0;
+}
+
 int
 persona_wake(struct persona *p, const char **why)
 {
@@ -240,7 +262,11 @@ persona_wake(struct persona *p, const char **why)
 	    why)) < 0)
 		return r;
 	*why = "its saved memory cannot be opened";
-	if ((r = files.ram_fd = open_file(p, "memory", O_RDWR)) >= 0) {
+	if ((r = files.ram_fd = open_file(p, "memory", O_RDWR)) >= 0 &&
+	    (r = reserve(files.ram_fd, p->rec.ram_bytes)) == -ENOSPC)
+		*why = "the disk has no room for all of its memory, on which "
+		    "it goes on; free some, it stays suspended";
+	if (r >= 0) {
 		*why = "persona-vmm cannot be started";
 		r = guest_start(&p->guest, p->daemon, &p->rec, &files, &events,
 		    p);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Guest addresses reach the right bytes, and no written page is forgotten. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,16 +24,22 @@ struct bench {
 };
 
 static void
-setup(struct bench *b, uint64_t size, bool manual)
+setup_on(struct bench *b, int fd, uint64_t size, bool manual)
 {
 	memset(b, 0, sizeof(*b));
 	b->fake = fake_kvm_new(manual);
-	b->fd = memfd_create("ram", MFD_CLOEXEC);
+	b->fd = fd;
 	CU_ASSERT_EQUAL_FATAL(ftruncate(b->fd, (off_t)size), 0);
 	CU_ASSERT_EQUAL_FATAL(kvm_open(&b->kvm, &fake_kvm_ops, b->fake), 0);
 	CU_ASSERT_EQUAL_FATAL(kvm_create_vm(b->kvm), 0);
 	CU_ASSERT_EQUAL_FATAL(gmem_new(&b->g, b->kvm, b->fd, size), 0);
 	b->bitmap = calloc(size / PAGE_BYTES / 64, sizeof(uint64_t));
+}
+
+static void
+setup(struct bench *b, uint64_t size, bool manual)
+{
+	setup_on(b, memfd_create("ram", MFD_CLOEXEC), size, manual);
 }
 
 static void
@@ -226,6 +234,31 @@ discarded_pages_are_holes(void)
 	tear_down(&b);
 }
 
+/* Memory that is a file on a disk keeps its blocks: they may not be had again. */
+static void
+a_file_keeps_its_room(void)
+{
+	char name[] = "gmem.XXXXXX";
+	int fd = mkstemp(name);
+	uint64_t v = 1;
+	struct bench b;
+
+	CU_ASSERT_FATAL(fd >= 0);
+	(void)unlink(name);
+	if (fcntl(fd, F_GET_SEALS) >= 0) {
+		puts("\n  files of this directory are memory: not tried");
+		close(fd);
+		return;
+	}
+	setup_on(&b, fd, 64 << 20, true);
+	gmem_write(b.g, 8 * 4096, &v, sizeof(v));
+	CU_ASSERT_EQUAL(gmem_discard(b.g, 8 * 4096, 4096), 0);
+	CU_ASSERT_EQUAL(gmem_discarded(b.g), 0);
+	CU_ASSERT_EQUAL(gmem_read(b.g, 8 * 4096, &v, sizeof(v)), 0);
+	CU_ASSERT_EQUAL(v, 1);
+	tear_down(&b);
+}
+
 int
 main(void)
 {
@@ -242,6 +275,7 @@ main(void)
 		{ "clearing goes in chunks", clearing_goes_in_chunks },
 		{ "discarded pages are holes, and dirty if they were none",
 		    discarded_pages_are_holes },
+		{ "a file keeps its room", a_file_keeps_its_room },
 		{ "a failed start logs nothing", a_failed_start_logs_nothing },
 	};
 

@@ -9,6 +9,7 @@
 #   start_daemon       personad, its pid in $daemon; any argument: its libexec-dir.
 #                      daemon_options: an array of more
 #   ctl ARGUMENTS...   personactl
+#   says PATTERN ARGUMENTS...   it fails and says something like that
 #   listen NAME [S]    what the persona says on its serial line for a second
 
 story=$(basename "$0" .sh)
@@ -47,6 +48,13 @@ trap 'exit 1' INT TERM
 
 ctl() { "$bin/personactl" -S "$runtime/control.sock" "$@"; }
 answers() { ctl list > /dev/null 2>&1; }
+says() {
+	local pattern=$1 said
+	shift
+	said=$(ctl "$@" 2>&1 < /dev/null) && { bad "$* succeeded"; return; }
+	echo "$said" | grep -Eq "$pattern" && ok "refused: ${said#personactl: }" ||
+		bad "$* said \"$said\", not /$pattern/"
+}
 field() { ctl show "$1" --json | sed -n "s/.*\"$2\": *\"\{0,1\}\([^\",}]*\).*/\1/p"; }
 state_is() { [ "$(field "$1" state)" = "$2" ]; }
 gone() { ! kill -0 "$1" 2>/dev/null; }

@@ -10,8 +10,6 @@
 #   vaults_clean         for the trap: that, and what daemon.sh cleans
 #   vault_is NAME STATE  open, locked, lost
 #   empty DIR            nothing is in it, or it is not there
-#   says PATTERN ARGUMENTS...
-#                        personactl fails and says something like that
 
 vaults_need() {
 	local tool story
@@ -47,11 +45,3 @@ vaults_clean() {
 
 vault_is() { [ "$(field "$1" vault)" = "$2" ]; }
 empty() { [ -z "$(ls "$1" 2> /dev/null)" ]; }
-
-says() {
-	local pattern=$1 said
-	shift
-	said=$(ctl "$@" 2>&1 < /dev/null) && { bad "$* succeeded"; return; }
-	echo "$said" | grep -Eq "$pattern" && ok "refused: ${said#personactl: }" ||
-		bad "$* said \"$said\", not /$pattern/"
-}

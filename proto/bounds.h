@@ -64,7 +64,7 @@
 
 /* Messages between processes of one handset (ipc.h) */
 #define IPC_MAX_MSG		(96u << 10)	/* bytes of one datagram */
-#define IPC_MAX_FDS		16u
+#define IPC_MAX_FDS		20u
 
 /* Frames between handsets (frame.h) */
 #define FRAME_PAYLOAD_MAX	(256u << 10)	/* bytes */

@@ -181,3 +181,25 @@ spec_drop_templates(Persona__Spec__Spec *s)
 		s->disks[i]->has_template_root = 0;
 	}
 }
+
+int
+spec_take_templates(Persona__Spec__Spec *s, const Persona__Spec__Spec *from)
+{
+	spec_drop_templates(s);
+	for (size_t i = 0; from != NULL && i < s->n_disks &&
+	    i < from->n_disks; i++) {
+		const Persona__Spec__Disk *base = from->disks[i];
+		Persona__Spec__Disk *disk = s->disks[i];
+
+		if (!base->has_template_root || base->template_root.len == 0)
+			continue;
+		disk->template_root.data = malloc(base->template_root.len);
+		if (disk->template_root.data == NULL)
+			return -ENOMEM;
+		memcpy(disk->template_root.data, base->template_root.data,
+		    base->template_root.len);
+		disk->template_root.len = base->template_root.len;
+		disk->has_template_root = 1;
+	}
+	return 0;
+}

@@ -50,4 +50,8 @@ void	spec_drop_boot(Persona__Spec__Spec *s);
 /* Its disks are whole: they share nothing with a template of this handset. */
 void	spec_drop_templates(Persona__Spec__Spec *s);
 
+/* Its disks lie over the templates of `from`'s, or none. 0 or -ENOMEM. */
+int	spec_take_templates(Persona__Spec__Spec *s,
+	    const Persona__Spec__Spec *from);
+
 #endif

@@ -185,8 +185,29 @@ make_memory(struct image_files *f, const char *dir, const char *memory)
 	return r == 0 && slash != NULL ? privdir_sync(path) : r;
 }
 
+/* The map of a disk's own blocks, and the base that another disk has. */
 static int
-make_files(struct image_files *f, const char *dir, const char *memory)
+make_layers(struct image_files *f, size_t i, const char *dir,
+    const char *image, const struct image_files *over)
+{
+	struct stat st;
+	char name[32];
+	int r;
+
+	if (fstat(over->fds[i][1], &st) < 0)
+		return -errno;
+	snprintf(name, sizeof(name), "%.5s.map", image);
+	f->n_fds[i] = SPACE_REGION_FDS;
+	if ((r = make_file(dir, name, (uint64_t)st.st_size,
+	    &f->fds[i][1])) < 0)
+		return r;
+	f->fds[i][2] = fcntl(over->fds[i][2], F_DUPFD_CLOEXEC, 0);
+	return f->fds[i][2] < 0 ? -errno : 0;
+}
+
+static int
+make_files(struct image_files *f, const char *dir, const char *memory,
+    const struct image_files *over)
 {
 	char name[32];
 	int r = 0;
@@ -200,20 +221,24 @@ make_files(struct image_files *f, const char *dir, const char *memory)
 		f->n_fds[i] = 1;
 		r = make_file(dir, name, f->plan.regions[i].bytes,
 		    &f->fds[i][0]);
+		if (r == 0 && over != NULL &&
+		    over->n_fds[i] == SPACE_REGION_FDS)
+			r = make_layers(f, i, dir, name, over);
 	}
 	return r == 0 ? privdir_sync(dir) : r;
 }
 
 int
 image_files_make_at(struct image_files *f, const char *dir,
-    uint64_t ram_bytes, const Persona__Spec__Spec *spec, const char *memory)
+    uint64_t ram_bytes, const Persona__Spec__Spec *spec, const char *memory,
+    const struct image_files *over)
 {
 	int r;
 
 	image_files_init(f);
 	if ((r = space_plan(&f->plan, ram_bytes, spec)) < 0)
 		return r;
-	if ((r = make_files(f, dir, memory)) == 0)
+	if ((r = make_files(f, dir, memory, over)) == 0)
 		r = privdir_sync_parent(dir);
 	if (r < 0) {
 		image_files_close(f);
@@ -239,7 +264,7 @@ image_files_make(struct image_files *f, const struct daemon *d,
 	image_incoming_drop(d, id, attempt);
 	return image_files_make_at(f,
 	    image_incoming_place(d, id, attempt, dir),
-	    ram_bytes, spec, NULL);
+	    ram_bytes, spec, NULL, NULL);
 }
 
 static int

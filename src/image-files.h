@@ -50,14 +50,15 @@ int	image_files_make(struct image_files *f, const struct daemon *d,
 /*
  * The same in any directory, with a memory file of this name in it ("memory",
  * "suspended/memory", NULL: none), whose descriptor stands first. `dir` must not be
- * there yet when it is made.
+ * there yet when it is made. Its disks lie over the same bases as those of `over`;
+ * NULL: they will be whole.
  */
 int	image_files_open_at(struct image_files *f, const struct daemon *d,
 	    const char *dir, uint64_t ram_bytes,
 	    const Persona__Spec__Spec *spec, const char *memory);
 int	image_files_make_at(struct image_files *f, const char *dir,
 	    uint64_t ram_bytes, const Persona__Spec__Spec *spec,
-	    const char *memory);
+	    const char *memory, const struct image_files *over);
 
 /*
  * The saved machine state of such a directory ("state", "suspended/state"), to be

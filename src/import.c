@@ -225,7 +225,8 @@ send_target(struct import *i, const Persona__Image__Manifest *m)
 	snprintf(i->made, sizeof(i->made), "%s/%s/%s.new",
 	    i->daemon->conf.state_dir, home, i->rec.id);
 	r = image_files_make_at(&files, i->made, m->persona->ram_bytes,
-	    m->persona->spec, memory ? IMAGEDIR_SUSPENDED "/memory" : NULL);
+	    m->persona->spec, memory ? IMAGEDIR_SUSPENDED "/memory" : NULL,
+	    NULL);
 	if (r < 0)
 		return r;
 	i->offered = true;

@@ -97,7 +97,7 @@ checkpoint_open(struct saving *s, const char **why)
 		return r;
 	*why = "the checkpoint's files cannot be made";
 	return image_files_make_at(&s->to, saved_dir(d, rec->id, s->number,
-	    true, dir), rec->ram_bytes, s->spec, "memory");
+	    true, dir), rec->ram_bytes, s->spec, "memory", &s->from);
 }
 
 static int
@@ -116,8 +116,6 @@ publish(struct saving *s, unsigned int n, Persona__Image__Manifest__Kind kind,
 static int
 checkpoint_finish(struct saving *s, const uint8_t *root)
 {
-	/* Its disks hold every block themselves. */
-	spec_drop_templates(s->spec);
 	return publish(s, s->number,
 	    PERSONA__IMAGE__MANIFEST__KIND__CHECKPOINT, root);
 }
@@ -158,7 +156,8 @@ suspend_open(struct saving *s, const char **why)
 		return r;
 	*why = "the file for its memory cannot be made";
 	return image_files_make_at(&s->to, saved_dir(d, rec->id,
-	    SAVED_SUSPENDED, true, dir), rec->ram_bytes, NULL, "memory");
+	    SAVED_SUSPENDED, true, dir), rec->ram_bytes, NULL, "memory",
+	    NULL);
 }
 
 static int
@@ -224,7 +223,8 @@ restore_open(struct saving *s, const char **why)
 		return r;
 	image_incoming_drop(d, rec->id, s->attempt);
 	return image_files_make_at(&s->to, image_incoming_place(d, rec->id,
-	    s->attempt, to), was->ram_bytes, was->spec, "suspended/memory");
+	    s->attempt, to), was->ram_bytes, was->spec, "suspended/memory",
+	    &s->from);
 }
 
 /* The instant is long past: its state lies in the checkpoint. */
@@ -258,8 +258,10 @@ restore_finish(struct saving *s, const uint8_t *root)
 		return -EBADMSG;
 	image_incoming_place(d, id, s->attempt, dir);
 	snprintf(suspended, sizeof(suspended), "%s/suspended", dir);
-	spec_drop_templates(s->spec);
-	if ((r = saved_fill(suspended, s->manifest, s->state_fd)) < 0 ||
+	/* Its disks lie over what the checkpoint's lay over. */
+	if ((r = spec_take_templates(s->spec,
+	    s->manifest->persona->spec)) < 0 ||
+	    (r = saved_fill(suspended, s->manifest, s->state_fd)) < 0 ||
 	    (r = spec_pack(s->spec, &packed, &why)) < 0 ||
 	    (r = registry_image_pending(d->registry, id, s->attempt,
 	    &packed)) < 0)

@@ -25,6 +25,7 @@ struct backing {
 	uint8_t		*mem;			/* RAM alone */
 	const uint8_t	*map;			/* layered: bits of own blocks */
 	size_t		map_bytes;
+	uint8_t		*made;			/* ... while it is made: the map */
 	/* Bytes of the file that are not known to be on storage. */
 	bool		unsynced;
 	uint64_t	written;		/* since the last settling */
@@ -76,8 +77,9 @@ space_free(struct space *s)
 
 		if (b->mem != NULL)
 			munmap(b->mem, s->plan.regions[i].bytes);
-		if (b->map != NULL)
+		if (b->map != NULL && b->made == NULL)
 			munmap((void *)(uintptr_t)b->map, b->map_bytes);
+		free(b->made);
 		close_fd(&b->own);
 		close_fd(&b->map_fd);
 		close_fd(&b->base);
@@ -121,11 +123,16 @@ back_layers(struct backing *b, const struct space_region *region)
 
 	b->map_bytes = (blocks + 7) / 8;
 	if ((r = check_size(b->base, region->bytes, true)) < 0 ||
-	    (r = check_size(b->map_fd, b->map_bytes, false)) < 0 ||
-	    (r = map_file(b->map_fd, b->map_bytes, false, &p)) < 0)
+	    (r = check_size(b->map_fd, b->map_bytes, false)) < 0)
 		return r;
-	b->map = p;
-	return 0;
+	/* One that is written is kept back until what it claims is synced. */
+	if (b->writable) {
+		b->map = b->made = calloc(1, b->map_bytes);
+		return b->made != NULL ? 0 : -ENOMEM;
+	}
+	if ((r = map_file(b->map_fd, b->map_bytes, false, &p)) == 0)
+		b->map = p;
+	return r;
 }
 
 int
@@ -135,7 +142,7 @@ space_back(struct space *s, size_t i, const int *fds, size_t n_fds,
 	const struct space_region *region = &s->plan.regions[i];
 	struct backing *b = &s->backing[i];
 	const bool layered = n_fds == SPACE_REGION_FDS &&
-	    region->kind == SPACE_DISK && !writable;
+	    region->kind == SPACE_DISK;
 	void *p = NULL;
 	int r;
 
@@ -206,6 +213,63 @@ static bool
 is_own(const struct backing *b, uint64_t block)
 {
 	return b->map == NULL || (b->map[block / 8] >> block % 8 & 1) != 0;
+}
+
+bool
+space_is_own(const struct space *s, uint64_t pfn)
+{
+	size_t i = find(s, pfn, 1);
+
+	return i < s->plan.n_regions && is_own(&s->backing[i],
+	    (pfn - s->plan.regions[i].first) / BLOCK_PAGES);
+}
+
+/* All of these pages, which are region i's. */
+static bool
+are_own(const struct space *s, size_t i, uint64_t pfn, uint64_t count)
+{
+	uint64_t first = (pfn - s->plan.regions[i].first) / BLOCK_PAGES;
+	uint64_t last = (pfn + count - 1 - s->plan.regions[i].first) /
+	    BLOCK_PAGES;
+
+	while (first <= last && is_own(&s->backing[i], first))
+		first++;
+	return first > last;
+}
+
+/* The first block from `block` on that is own there and not in b. */
+static uint64_t
+next_to_claim(const struct backing *b, const struct backing *there,
+    uint64_t block, uint64_t n_blocks)
+{
+	while (block < n_blocks && (is_own(b, block) || !is_own(there, block)))
+		block++;
+	return block;
+}
+
+bool
+space_claim(struct space *s, const struct space *from, uint64_t at,
+    uint64_t *first, uint64_t *end)
+{
+	for (size_t i = 0; i < s->plan.n_regions; i++) {
+		const struct space_region *r = &s->plan.regions[i];
+		struct backing *b = &s->backing[i];
+		uint64_t n_blocks = (r->n_pages + BLOCK_PAGES - 1) / BLOCK_PAGES;
+		uint64_t block = at > r->first ?
+		    (at - r->first) / BLOCK_PAGES : 0;
+
+		if (b->made == NULL || (block = next_to_claim(b,
+		    &from->backing[i], block, n_blocks)) >= n_blocks)
+			continue;
+		b->made[block / 8] |= (uint8_t)(1u << block % 8);
+		b->unsynced = true;
+		s->block_first = UINT64_MAX;
+		*first = r->first + block * BLOCK_PAGES;
+		*end = block + 1 < n_blocks ? *first + BLOCK_PAGES :
+		    r->first + r->n_pages;
+		return true;
+	}
+	return false;
 }
 
 static int
@@ -324,7 +388,8 @@ space_write(struct space *s, uint64_t pfn, const uint8_t *pages,
 	uint64_t at, len = count * PAGE_BYTES;
 	int r;
 
-	if (i == s->plan.n_regions || !b->writable)
+	if (i == s->plan.n_regions || !b->writable ||
+	    !are_own(s, i, pfn, count))
 		return -EINVAL;
 	at = (pfn - region->first) * PAGE_BYTES;
 	/*
@@ -368,7 +433,8 @@ space_zero(struct space *s, uint64_t pfn, uint64_t count)
 	uint64_t at, len = count * PAGE_BYTES;
 	int r = 0;
 
-	if (i == s->plan.n_regions || !b->writable)
+	if (i == s->plan.n_regions || !b->writable ||
+	    !are_own(s, i, pfn, count))
 		return -EINVAL;
 	at = (pfn - region->first) * PAGE_BYTES;
 	if (b->mem != NULL) {
@@ -477,16 +543,33 @@ space_settle(struct space *s)
 			settle_file(&s->backing[i]);
 }
 
+/* What a map claims is on storage before the map says so. */
+static int
+sync_backing(const struct backing *b)
+{
+	int r;
+
+	if (fdatasync(b->own) < 0)
+		return -errno;
+	if (b->made == NULL)
+		return 0;
+	if ((r = write_at(b->map_fd, b->made, b->map_bytes, 0)) < 0)
+		return r;
+	return fdatasync(b->map_fd) < 0 ? -errno : 0;
+}
+
 int
 space_sync(struct space *s)
 {
+	int r;
+
 	for (size_t i = 0; i < s->plan.n_regions; i++) {
 		struct backing *b = &s->backing[i];
 
 		if (!b->unsynced)
 			continue;
-		if (fdatasync(b->own) < 0)
-			return -errno;
+		if ((r = sync_backing(b)) < 0)
+			return r;
 		b->unsynced = false;
 		b->written = 0;
 		b->old_to = b->old_from;

@@ -73,9 +73,10 @@ void	space_free(struct space *s);
 
 /*
  * Put descriptors behind region i: a file of exactly its size; for a disk also
- * own file, map and base (vmm.proto, Create), which can only be read. Takes them,
- * also on failure. RAM is mapped, unless it is a file that cannot be sealed. 0,
- * -EINVAL, or -errno.
+ * own file, map and base (vmm.proto, Create). Layers that are writable begin with
+ * no block of their own, whatever the map's file says: see space_claim(). Takes
+ * them, also on failure. RAM is mapped, unless it is a file that cannot be sealed.
+ * 0, -EINVAL, or -errno.
  */
 int	space_back(struct space *s, size_t i, const int *fds, size_t n_fds,
 	    bool writable);
@@ -98,14 +99,27 @@ int	space_page(struct space *s, uint64_t pfn, const uint8_t **page);
 void	space_changed(struct space *s);
 
 /*
- * Write `count` pages that space_has(). 0; -EPROTO when bytes beyond the end of a
- * region are not zero; or -errno (-ENOSPC).
+ * Write `count` pages that space_has() and that are own. 0; -EPROTO when bytes
+ * beyond the end of a region are not zero; or -errno (-ENOSPC).
  */
 int	space_write(struct space *s, uint64_t pfn, const uint8_t *pages,
 	    uint64_t count);
 
 /* The same with zeros; of a file the blocks are given back. */
 int	space_zero(struct space *s, uint64_t pfn, uint64_t count);
+
+/*
+ * Of layered disks that lie over the same base in both spaces only what is not in
+ * the base needs to be copied. The next block, at or after page `at`, that is its
+ * disk's own in `from` and not yet in `s`: from here on it is in `s`, too, where
+ * its pages read as zeros until they are written. All of them have to be: each
+ * may differ from the base. False when there is no more.
+ */
+bool	space_claim(struct space *s, const struct space *from, uint64_t at,
+	    uint64_t *first, uint64_t *end);
+
+/* May this page be written; false in a block of a base. */
+bool	space_is_own(const struct space *s, uint64_t pfn);
 
 /*
  * The next stretch of pages, at or after `from`, that may hold something: what is

@@ -87,25 +87,45 @@ fail(struct sync_save *s, int r)
 
 /* --- what there is to copy -------------------------------------------------------- */
 
-/* Every page that may hold something; the target's files are holes before. */
+/* Blocks that a disk took over from its base since we last looked: all of them. */
+static void
+take_claims(struct sync_save *s)
+{
+	uint64_t first, end = 0;
+
+	while (space_claim(s->c.to, s->c.from, end, &first, &end))
+		for (uint64_t pfn = first; pfn < end; pfn++)
+			pageset_set(&s->todo, pfn);
+}
+
+/*
+ * Every page that may hold something; the target's files are holes before. What
+ * lies in a base is shared.
+ */
 static void
 take_all(struct sync_save *s)
 {
 	uint64_t first, end = 0;
 
+	take_claims(s);
 	while (space_data(s->c.from, end, &first, &end))
 		for (uint64_t pfn = first; pfn < end; pfn++)
-			pageset_set(&s->todo, pfn);
+			if (space_is_own(s->c.to, pfn))
+				pageset_set(&s->todo, pfn);
 	s->pages_total = s->todo.count;
 	s->round = 1;
 }
 
-/* What was dirtied since the last harvest. Others set bits at the same time. */
+/*
+ * What was dirtied since the last harvest. Others set bits at the same time. A page
+ * whose block is not the disk's own yet is no loss: with the block all of it comes.
+ */
 static void
 take_dirty(struct sync_save *s)
 {
 	uint64_t n_words = (s->plan->n_dirty + 63) / 64;
 
+	take_claims(s);
 	for (uint64_t w = 0; w < n_words; w++) {
 		uint64_t bits = le64toh(__atomic_exchange_n(&s->c.dirty[w], 0,
 		    __ATOMIC_ACQ_REL));
@@ -114,7 +134,8 @@ take_dirty(struct sync_save *s)
 			uint64_t pfn = w * 64 +
 			    (uint64_t)__builtin_ctzll(bits);
 
-			if (space_has(s->c.from, pfn, 1))
+			if (space_has(s->c.from, pfn, 1) &&
+			    space_is_own(s->c.to, pfn))
 				pageset_set(&s->todo, pfn);
 		}
 	}

@@ -109,7 +109,7 @@ make_place(struct template_load *l)
 	template_path(l->daemon, name, path);
 	if ((r = image_files_make_at(&files, path,
 	    l->manifest->persona->ram_bytes, l->manifest->persona->spec,
-	    NULL)) < 0)
+	    NULL, NULL)) < 0)
 		return r;
 	memcpy(l->made, path, sizeof(path));
 	n = image_files_describe(&files, -1, regions, list, fds);

@@ -20,6 +20,7 @@
 #include "imagedir.h"
 #include "log.h"
 #include "persona.h"
+#include "saved.h"
 #include "vault.h"
 
 #define HEX_PREFIX_MIN	8u
@@ -160,21 +161,52 @@ template_find(const struct daemon *d, const char *what, struct template *t)
 /* --- who lies over it ------------------------------------------------------------------ */
 
 static bool
-lies_over(const struct persona *p, const struct template *t)
+spec_names(const Persona__Spec__Spec *s, const struct template *t)
 {
-	Persona__Spec__Spec *s;
-	bool yes = false;
-
-	/* What cannot be read might lie over it. */
-	if (spec_unpack(&p->rec.spec, &s) < 0)
-		return true;
-	for (size_t i = 0; i < s->n_disks; i++)
-		yes = yes || (s->disks[i]->has_template_root &&
+	for (size_t i = 0; s != NULL && i < s->n_disks; i++)
+		if (s->disks[i]->has_template_root &&
 		    s->disks[i]->template_root.len == TEMPLATE_ID_BYTES &&
 		    memcmp(s->disks[i]->template_root.data, t->id,
-		    TEMPLATE_ID_BYTES) == 0);
+		    TEMPLATE_ID_BYTES) == 0)
+			return true;
+	return false;
+}
+
+struct search {
+	const struct template	*t;
+	bool			found;
+};
+
+static void
+look_at_checkpoint(unsigned int n, const char *dir,
+    const Persona__Image__Manifest *m, void *arg)
+{
+	struct search *s = arg;
+
+	(void)n;
+	(void)dir;
+	s->found |= spec_names(m->persona->spec, s->t);
+}
+
+/*
+ * Also one of its checkpoints. What cannot be read, because it makes no sense or is
+ * locked, might lie over it.
+ */
+static bool
+lies_over(const struct persona *p, const struct template *t)
+{
+	const enum vault_state vault = vault_state(p->daemon, p->rec.id);
+	struct search search = { .t = t };
+	Persona__Spec__Spec *s;
+
+	if (vault == VAULT_LOCKED || vault == VAULT_LOST ||
+	    spec_unpack(&p->rec.spec, &s) < 0)
+		return true;
+	search.found = spec_names(s, t);
 	persona__spec__spec__free_unpacked(s, NULL);
-	return yes;
+	if (!search.found)
+		saved_each(p->daemon, p->rec.id, look_at_checkpoint, &search);
+	return search.found;
 }
 
 unsigned int

@@ -26,6 +26,8 @@ struct world {
 	struct space		*from, *to;
 	struct space_plan	plan;
 	int			ram_fd, disk_fd, to_ram_fd, to_disk_fd;
+	/* With layers: maps of both, and what lies under both; else -1. */
+	int			map_fd, to_map_fd, base_fd;
 	uint64_t		*dirty;
 	/* what the engine asked for */
 	bool			again, harvest, start, want_stop, copied, done;
@@ -112,11 +114,40 @@ back(struct space *s, size_t i, int fd, bool writable)
 }
 
 static void
-world_open(struct world *w, bool stop_first)
+back_layers(struct space *s, const int layers[SPACE_REGION_FDS], bool writable)
+{
+	int fds[SPACE_REGION_FDS];
+
+	for (size_t i = 0; i < SPACE_REGION_FDS; i++)
+		fds[i] = dup(layers[i]);
+	CU_ASSERT_EQUAL_FATAL(space_back(s, 1, fds, SPACE_REGION_FDS,
+	    writable), 0);
+}
+
+static void
+back_disks(struct world *w, bool layered)
+{
+	if (!layered) {
+		back(w->from, 1, w->disk_fd, false);
+		back(w->to, 1, w->to_disk_fd, true);
+		return;
+	}
+	w->map_fd = file_of(2);
+	w->to_map_fd = file_of(2);
+	w->base_fd = file_of(DISK);
+	back_layers(w->from, (int[]){ w->disk_fd, w->map_fd, w->base_fd },
+	    false);
+	back_layers(w->to, (int[]){ w->to_disk_fd, w->to_map_fd,
+	    w->base_fd }, true);
+}
+
+static void
+world_open_over(struct world *w, bool stop_first, bool layered)
 {
 	struct sync_save_config c;
 
 	memset(w, 0, sizeof(*w));
+	w->map_fd = w->to_map_fd = w->base_fd = -1;
 	CU_ASSERT_EQUAL_FATAL(space_plan_add(&w->plan, SPACE_RAM, RAM), 0);
 	CU_ASSERT_EQUAL_FATAL(space_plan_add(&w->plan, SPACE_DISK, DISK), 0);
 	CU_ASSERT_EQUAL_FATAL(space_new(&w->from, &w->plan), 0);
@@ -126,9 +157,8 @@ world_open(struct world *w, bool stop_first)
 	w->to_ram_fd = file_of(RAM);
 	w->to_disk_fd = file_of(DISK);
 	back(w->from, 0, w->ram_fd, false);
-	back(w->from, 1, w->disk_fd, false);
 	back(w->to, 0, w->to_ram_fd, true);
-	back(w->to, 1, w->to_disk_fd, true);
+	back_disks(w, layered);
 	w->dirty = calloc((w->plan.n_dirty + 63) / 64, sizeof(uint64_t));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(w->dirty);
 	c = (struct sync_save_config){ .from = w->from, .to = w->to,
@@ -137,8 +167,19 @@ world_open(struct world *w, bool stop_first)
 }
 
 static void
+world_open(struct world *w, bool stop_first)
+{
+	world_open_over(w, stop_first, false);
+}
+
+static void
 world_close(struct world *w)
 {
+	const int layers[] = { w->map_fd, w->to_map_fd, w->base_fd };
+
+	for (size_t i = 0; i < 3; i++)
+		if (layers[i] >= 0)
+			close(layers[i]);
 	sync_save_free(w->save);
 	space_free(w->from);
 	space_free(w->to);
@@ -265,6 +306,87 @@ root_is_that_of_the_copy(void)
 	world_close(&w);
 }
 
+/* The disk takes blocks over from its base, as hypervisor/disk.c does. */
+static void
+own_blocks_are(struct world *w, const char *map)
+{
+	CU_ASSERT_EQUAL(pwrite(w->map_fd, map, 2, 0), 2);
+}
+
+static void
+over_a_base_only_own_blocks_are_saved(void)
+{
+	char base[PAGE_BYTES] = "base", map[2] = "";
+	const uint8_t *page;
+	struct world w;
+	struct stat st;
+
+	world_open_over(&w, false, true);
+	for (uint64_t pfn = 0; pfn < DISK / PAGE_BYTES; pfn++)
+		CU_ASSERT(pwrite(w.base_fd, base, sizeof(base),
+		    (off_t)(pfn * PAGE_BYTES)) > 0);
+	/* Block 1 is own: a page of data, holes beside it. */
+	write_page(&w, DISK_PFN + 17, "own");
+	own_blocks_are(&w, "\x02\0");
+	memset(w.dirty, 0, 8 * ((w.plan.n_dirty + 63) / 64));
+	sync_save_begin(w.save);
+	answer_harvest(&w);
+
+	/* Block 4 is taken over whole while it runs: one page of it is new. */
+	write_page(&w, DISK_PFN + 64, "taken over");
+	write_page(&w, DISK_PFN + 65, "and changed");
+	memset(w.dirty, 0, 8 * ((w.plan.n_dirty + 63) / 64));
+	w.dirty[(DISK_PFN + 65) / 64] |= 1ULL << (DISK_PFN + 65) % 64;
+	own_blocks_are(&w, "\x12\0");
+	answer_harvest(&w);
+	CU_ASSERT_TRUE(w.want_stop);
+	/* Block 8 in the last moment. */
+	write_page(&w, DISK_PFN + 128, "last");
+	own_blocks_are(&w, "\x12\x01");
+	sync_save_stopped(w.save, "state", 5);
+	answer_harvest(&w);
+	CU_ASSERT_TRUE_FATAL(w.done);
+
+	CU_ASSERT_TRUE(saved(&w, DISK_PFN + 17, "own"));
+	CU_ASSERT_TRUE(saved(&w, DISK_PFN + 16, ""));
+	CU_ASSERT_TRUE(saved(&w, DISK_PFN + 64, "taken over"));
+	CU_ASSERT_TRUE(saved(&w, DISK_PFN + 65, "and changed"));
+	CU_ASSERT_TRUE(saved(&w, DISK_PFN + 128, "last"));
+	CU_ASSERT_EQUAL(pread(w.to_map_fd, map, 2, 0), 2);
+	CU_ASSERT_EQUAL(memcmp(map, "\x12\x01", 2), 0);
+	CU_ASSERT_EQUAL(fstat(w.to_disk_fd, &st), 0);
+	CU_ASSERT_EQUAL(st.st_blocks * 512, 4 * (long)PAGE_BYTES);
+	CU_ASSERT_EQUAL(space_page(w.to, DISK_PFN, &page), 0);
+	CU_ASSERT_EQUAL(memcmp(page, base, sizeof(base)), 0);
+	world_close(&w);
+}
+
+/* Whether blocks are shared or not, what is saved is the same. */
+static void
+root_is_that_of_the_whole_disk(void)
+{
+	struct digest roots[2];
+	char page[PAGE_BYTES] = "base";
+
+	for (int layered = 0; layered < 2; layered++) {
+		struct world w;
+
+		world_open_over(&w, true, layered);
+		CU_ASSERT(pwrite(layered ? w.base_fd : w.disk_fd, page,
+		    sizeof(page), 0) > 0);
+		write_page(&w, DISK_PFN + 17, "own");
+		if (layered)
+			own_blocks_are(&w, "\x02\0");
+		sync_save_begin(w.save);
+		sync_save_stopped(w.save, "state", 5);
+		settle(&w);
+		CU_ASSERT_TRUE_FATAL(w.done);
+		roots[layered] = w.root;
+		world_close(&w);
+	}
+	CU_ASSERT_TRUE(digest_equal(&roots[0], &roots[1]));
+}
+
 static void
 holes_cost_nothing(void)
 {
@@ -335,6 +457,10 @@ main(void)
 		{ "what is saved is one instant",
 		    what_is_saved_is_one_instant },
 		{ "the root is that of the copy", root_is_that_of_the_copy },
+		{ "over a base only own blocks are saved",
+		    over_a_base_only_own_blocks_are_saved },
+		{ "the root is that of the whole disk",
+		    root_is_that_of_the_whole_disk },
 		{ "holes cost nothing", holes_cost_nothing },
 		{ "a restless guest is stopped", restless_guest_is_stopped },
 		{ "what cannot be written ends it", full_disk_ends_it },

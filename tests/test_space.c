@@ -281,17 +281,79 @@ layered_disk_of_wrong_parts_is_refused(void)
 	uint64_t bytes = plan.regions[1].bytes;
 	struct space *s;
 
-	for (int wrong = 0; wrong < 5; wrong++) {
+	for (int wrong = 0; wrong < 4; wrong++) {
 		int fds[3] = { fake_file(wrong == 0 ? 4096 : bytes),
 		    fake_file(wrong == 1 ? 0 : 1),
 		    fake_file(wrong == 2 ? bytes + 4096 : bytes) };
 
 		CU_ASSERT_EQUAL_FATAL(space_new(&s, &plan), 0);
-		/* RAM has no layers, and nobody writes into them here. */
+		/* RAM has no layers. */
 		CU_ASSERT_EQUAL(space_back(s, wrong == 3 ? 0 : 1, fds, 3,
-		    wrong == 4), -EINVAL);
+		    false), -EINVAL);
 		space_free(s);
 	}
+}
+
+static unsigned int
+map_byte(int fd)
+{
+	uint8_t byte = 0xff;
+
+	CU_ASSERT_EQUAL(pread(fd, &byte, 1, 0), 1);
+	return byte;
+}
+
+/* Block 2 is own in the source, then block 0 as well; a copy takes over just those. */
+static void
+own_blocks_are_claimed_one_by_one(void)
+{
+	struct space_plan plan = three_regions();
+	uint64_t bytes = plan.regions[1].bytes, first = 0, end = 0;
+	int there[3] = { fake_file(bytes), fake_file(1), fake_file(bytes) };
+	int here[3] = { fake_file(bytes), fake_file(1), dup(there[2]) };
+	int there_map = dup(there[1]), here_map = dup(here[1]);
+	uint8_t page[PAGE_BYTES];
+	struct space *from, *to;
+	const uint8_t *p;
+
+	memset(page, 7, sizeof(page));
+	CU_ASSERT_EQUAL(pwrite(there[2], page, sizeof(page), 65536), PAGE_BYTES);
+	CU_ASSERT_EQUAL(pwrite(there_map, "\x04", 1, 0), 1);
+	CU_ASSERT_EQUAL_FATAL(space_new(&from, &plan), 0);
+	CU_ASSERT_EQUAL_FATAL(space_back(from, 1, there, 3, false), 0);
+	CU_ASSERT_EQUAL_FATAL(space_new(&to, &plan), 0);
+	CU_ASSERT_EQUAL_FATAL(space_back(to, 1, here, 3, true), 0);
+
+	CU_ASSERT_FALSE(space_is_own(to, 1024 + 32));
+	CU_ASSERT_EQUAL(space_write(to, 1024 + 32, page, 1), -EINVAL);
+	CU_ASSERT_EQUAL(space_zero(to, 1024 + 32, 1), -EINVAL);
+	CU_ASSERT_TRUE(space_claim(to, from, 0, &first, &end));
+	CU_ASSERT_EQUAL(first, 1024 + 32);
+	CU_ASSERT_EQUAL(end, 1024 + 48);
+	CU_ASSERT_FALSE(space_claim(to, from, 0, &first, &end));
+	CU_ASSERT_TRUE(space_is_own(to, 1024 + 47));
+	CU_ASSERT_FALSE(space_is_own(to, 1024 + 48));
+	CU_ASSERT_EQUAL(space_write(to, 1024 + 33, page, 1), 0);
+	/* Half in a block of the base. */
+	CU_ASSERT_EQUAL(space_zero(to, 1024 + 40, 16), -EINVAL);
+	CU_ASSERT_EQUAL(space_page(to, 1024 + 16, &p), 0);
+	CU_ASSERT_EQUAL(p[0], 7);
+
+	/* What the map claims is on storage first. */
+	CU_ASSERT_EQUAL(map_byte(here_map), 0);
+	CU_ASSERT_EQUAL(space_sync(to), 0);
+	CU_ASSERT_EQUAL(map_byte(here_map), 4);
+
+	CU_ASSERT_EQUAL(pwrite(there_map, "\x05", 1, 0), 1);
+	CU_ASSERT_FALSE(space_claim(to, from, 1024 + 16, &first, &end));
+	CU_ASSERT_TRUE(space_claim(to, from, 1024, &first, &end));
+	CU_ASSERT_EQUAL(first, 1024);
+	CU_ASSERT_EQUAL(space_sync(to), 0);
+	CU_ASSERT_EQUAL(map_byte(here_map), 5);
+	close(there_map);
+	close(here_map);
+	space_free(from);
+	space_free(to);
 }
 
 static void
@@ -344,6 +406,8 @@ main(void)
 		    kept_block_is_forgotten },
 		{ "a layered disk is read from both of its files",
 		    layered_disk_is_read_from_both },
+		{ "own blocks are claimed one by one",
+		    own_blocks_are_claimed_one_by_one },
 		{ "a layered disk of wrong parts is refused",
 		    layered_disk_of_wrong_parts_is_refused },
 		{ "zeroed blocks are given back", zeroed_blocks_are_given_back },

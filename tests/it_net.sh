@@ -24,9 +24,10 @@ work=$(mktemp -d)
 out=pnet-out-$$ guest=pnet-in-$$
 pids=
 cleanup() {
-	for pid in $pids; do
+	# Also what a shell of ours has run there in the background.
+	for pid in $pids $(ip netns pids $out; ip netns pids $guest); do
 		kill "$pid" 2> /dev/null
-	done
+	done 2> /dev/null
 	ip netns del $out 2> /dev/null
 	ip netns del $guest 2> /dev/null
 	rm -rf "$work" /etc/netns/$out /etc/netns/$guest

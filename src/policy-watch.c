@@ -124,11 +124,12 @@ look_at(struct persona *p)
 	if (p->guest == NULL || p->rec.holding != HOLDING_OWNER ||
 	    (p->hook != NULL && p->hook->incoming))
 		return UINT64_MAX;
-	if (policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
-	    text) < 0)
-		return close_down(p, text);
+	/* Only time ends what runs: what else is wrong with it is asked at its start. */
 	if (policy_view(p->daemon, &p->rec.spec, &v) < 0 || !v.present)
 		return UINT64_MAX;
+	if (v.policy.expires_unix_s != 0 && now >= v.policy.expires_unix_s)
+		return policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
+		    text) < 0 ? close_down(p, text) : UINT64_MAX;
 	notice = policy_notice_s(&v.policy, now);
 	if (notice > 0 && notice != p->notice_s &&
 	    policy_notice(&v.policy, now, text))

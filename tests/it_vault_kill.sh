@@ -156,21 +156,18 @@ flushed() {
 	v=$(beat_value "$(last_beat w)" disk_flushed)
 	[ -n "$v" ] && [ "$v" -gt "${1:-0}" ]
 }
-errors() {
-	local v
-	v=$(beat_value "$(last_beat w)" disk_bad)
-	[ -n "$v" ] && [ "$v" -gt 0 ]
-}
 must "and flushes" await 180 flushed
 dd if=/dev/zero of="$work/state/fill" bs=4096 2> /dev/null
-must "the guest is told that its writes fail" await 180 errors
-must "it runs on" state_is w running
+must "the guest is held until there is room" await 180 state_is w paused
+must "and why is told" grep -q "storage of this handset is full" <(ctl show w)
 says "full|No space|room" checkpoint w
 must "nothing is left of that" empty "$(image w)/checkpoints"
 says "full|No space|room" create x --encrypt --kernel "$guest" --memory 64M
 rm "$work/state/fill"
+must "with room again it is let go on" ctl resume w
+must "it beats" await 60 beats w
 last=$(beat_value "$(last_beat w)" disk_flushed)
-must "with room again it writes on" await 180 flushed "$last"
+must "and writes on" await 180 flushed "$last"
 ctl kill w > /dev/null 2>&1
 off() { state_is w stopped || state_is w crashed; }
 must "it is off" await 20 off

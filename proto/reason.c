@@ -47,6 +47,8 @@ static const struct {
 	    "the persona changes its memory faster than the link carries it" },
 	[REASON_POLICY] = { "policy",
 	    "the persona's policy does not allow it" },
+	[REASON_ARCH] = { "arch",
+	    "the persona is made for another kind of processor" },
 	[REASON_FILE_FOREIGN] = { "file-foreign", "this is not a persona file" },
 	[REASON_FILE_VERSION] = { "file-version",
 	    "the file was made by a newer version of persona; update this one" },

@@ -30,6 +30,7 @@ enum sync_reason {
 	REASON_GUEST_ENDED = 18,	/* the guest powered off in mid-move */
 	REASON_NOT_CONVERGING = 19,	/* dirties faster than the link carries */
 	REASON_POLICY = 20,		/* its issuer does not allow it */
+	REASON_ARCH = 21,		/* made for other processors */
 	/* 40..49: persona files */
 	REASON_FILE_FOREIGN = 40,	/* not a persona file */
 	REASON_FILE_VERSION = 41,	/* made by a newer version */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Judges, packs and unpacks a Spec. Decides nothing from what it says. */
+#include "config.h"
+
 #include "spec.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <stdbool.h>
 #include <string.h>
@@ -158,6 +161,22 @@ spec_unpack(const struct packed_spec *in, Persona__Spec__Spec **sp)
 	}
 	*sp = s;
 	return 0;
+}
+
+const char *
+spec_host_arch(void)
+{
+	return HOST_ARCH;
+}
+
+int
+spec_check_host(const Persona__Spec__Spec *s, char *why, size_t size)
+{
+	if (s == NULL || s->arch == NULL || strcmp(s->arch, HOST_ARCH) == 0)
+		return 0;
+	snprintf(why, size, "it is made for %s; this handset is %s", s->arch,
+	    HOST_ARCH);
+	return -ENOEXEC;
 }
 
 void

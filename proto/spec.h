@@ -44,6 +44,15 @@ int	spec_pack(const Persona__Spec__Spec *s, struct packed_spec *out,
  */
 int	spec_unpack(const struct packed_spec *in, Persona__Spec__Spec **sp);
 
+/* The architecture of this handset's processors, in the words of Spec.arch. */
+const char *spec_host_arch(void);
+
+/*
+ * Can this handset's processors run it? Whoever does not say for which it is made
+ * is taken. 0, or -ENOEXEC with a sentence in `why`.
+ */
+int	spec_check_host(const Persona__Spec__Spec *s, char *why, size_t size);
+
 /* It has no boot files here. */
 void	spec_drop_boot(Persona__Spec__Spec *s);
 

@@ -170,6 +170,22 @@ check_room(const struct persona_record *rec, const struct arrival_room *room,
 		    (unsigned long long)(room->disk_free >> 20));
 }
 
+/* What the policy's reader finds damaged is refused there. */
+static void
+check_arch(const struct persona_record *rec, struct objections *o)
+{
+	char why[REASON_TEXT_MAX + 1];
+	Persona__Spec__Spec *s;
+
+	if (spec_unpack(&rec->spec, &s) < 0)
+		return;
+	if (spec_check_host(s, why, sizeof(why)) < 0)
+		objections_add(o, REASON_ARCH, "%s is made for %s and the "
+		    "other handset is %s", rec->name, s->arch,
+		    spec_host_arch());
+	persona__spec__spec__free_unpacked(s, NULL);
+}
+
 void
 arrival_check(struct daemon *d, const struct persona_record *rec,
     const struct arrival_room *room, struct objections *o)
@@ -184,6 +200,7 @@ arrival_check(struct daemon *d, const struct persona_record *rec,
 	if (named != NULL && named != known)
 		objections_add(o, REASON_NAME_TAKEN, "the other handset has "
 		    "another persona named %s", rec->name);
+	check_arch(rec, o);
 	if (policy_check(d, &rec->spec, POLICY_MOVE, NULL, forbidden) < 0)
 		objections_add(o, REASON_POLICY, "the other handset refuses "
 		    "%s: %s", rec->name, forbidden);

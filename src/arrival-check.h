@@ -47,7 +47,7 @@ void	arrival_room(const struct daemon *d, const struct persona_record *rec,
 	    uint64_t stored_bytes, struct arrival_room *room);
 
 /*
- * Name, history, policy, and room for its memory and for stored_bytes of files:
+ * Name, history, processors, policy, and room for its memory and for stored_bytes of files:
  * everything that speaks against it is added to `o`.
  */
 void	arrival_check(struct daemon *d, const struct persona_record *rec,

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "persona.h"
 #include "policy-check.h"
+#include "spec.h"
 #include "template.h"
 #include "template-load.h"
 
@@ -292,6 +293,13 @@ make_over(struct wish *w, const struct template *t)
 	char why[POLICY_WHY_MAX];
 	int r;
 
+	if ((r = spec_check_host(t->manifest->persona->spec, why,
+	    sizeof(why))) < 0) {
+		control_fail(w->req, r, "%s: cannot be made here: %s",
+		    w->rec.name, why);
+		free(w);
+		return;
+	}
 	r = complete_record(w, t);
 	if (r == 0 && (r = complete_spec(w, t)) == 0 &&
 	    policy_demands_vault(w->daemon, &w->rec.spec))

@@ -239,7 +239,8 @@ ctl_image_pack(struct ctl *ctl, const struct image_pack_options *o)
 		.paths = { o->kernel, o->initrd, o->disk },
 		.fds = { -1, -1, -1 },
 		.name = o->name, .cmdline = o->cmdline, .label = o->label,
-		.arch = o->arch, .policy_path = o->policy, .out = o->out,
+		.arch = o->arch != NULL ? o->arch : spec_host_arch(),
+		.policy_path = o->policy, .out = o->out,
 		.ram_bytes = o->ram_bytes > 0 ? o->ram_bytes :
 		    DEFAULT_RAM_BYTES,
 	};

@@ -116,7 +116,7 @@ static int
 take_arch(struct ctl *ctl, const char *text, const char **arch)
 {
 	if (strcmp(text, "amd64") == 0 || strcmp(text, "x86-64") == 0)
-		*arch = NULL;
+		*arch = "x86-64";
 	else if (strcmp(text, "arm64") == 0)
 		*arch = "arm64";
 	else

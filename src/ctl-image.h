@@ -11,7 +11,7 @@ struct image_pack_options {
 	const char	*kernel, *initrd, *disk;	/* paths; the last two may be NULL */
 	const char	*name;			/* of the template */
 	const char	*cmdline, *label;	/* NULL: none */
-	const char	*arch;			/* as spec.proto has it; NULL: x86-64 */
+	const char	*arch;			/* as spec.proto has it; NULL: this handset's */
 	const char	*policy;		/* a signed policy's path, or NULL */
 	uint64_t	ram_bytes;		/* proposed; 0: the default */
 	const char	*out;			/* path, "-": standard output */

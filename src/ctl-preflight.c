@@ -66,14 +66,19 @@ preflight_care(char out[PREFLIGHT_LINE_MAX],
 
 /* --- the table --------------------------------------------------------------- */
 
+static bool
+objected(const Persona__Transfer__Answer *a, uint32_t reason)
+{
+	for (size_t i = 0; i < a->n_objections; i++)
+		if (a->objections[i]->reason == reason)
+			return true;
+	return false;
+}
+
 static const char *
 verdict(const Persona__Transfer__Answer *a, uint32_t reason, uint32_t or_reason)
 {
-	for (size_t i = 0; i < a->n_objections; i++)
-		if (a->objections[i]->reason == reason ||
-		    a->objections[i]->reason == or_reason)
-			return "no";
-	return "ok";
+	return objected(a, reason) || objected(a, or_reason) ? "no" : "ok";
 }
 
 static void
@@ -151,8 +156,8 @@ preflight_table(const Persona__Transfer__Preflight *p, FILE *f)
 	    a->has_disk_free, a->disk_free,
 	    verdict(a, REASON_DISK_FULL, REASON_DISK_FULL));
 	row(t, "processor", a->cpu_needed, a->cpu_highest != NULL ?
-	    a->cpu_highest : "not known", verdict(a, REASON_CPU_BASELINE,
-	    REASON_NO_KVM));
+	    a->cpu_highest : "not known", objected(a, REASON_ARCH) ? "no" :
+	    verdict(a, REASON_CPU_BASELINE, REASON_NO_KVM));
 	row(t, "version", PACKAGE_VERSION, a->version,
 	    verdict(a, REASON_VERSION, REASON_VERSION));
 	row(t, "policy", "", "", verdict(a, REASON_POLICY, REASON_POLICY));

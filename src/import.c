@@ -27,6 +27,7 @@
 #include "policy-check.h"
 #include "privkey.h"
 #include "reason.h"
+#include "spec.h"
 #include "syncproc.h"
 #include "transfer-id.h"
 #include "vault.h"
@@ -195,6 +196,8 @@ judge(struct import *i, const Persona__Image__Manifest *m, char *why)
 		    "name already; give this one another with --name");
 		return REASON_NAME_TAKEN;
 	}
+	if (spec_check_host(m->persona->spec, why, REASON_TEXT_MAX + 1) < 0)
+		return REASON_ARCH;
 	if (policy_check(d, &i->rec.spec, POLICY_KEEP, NULL, forbidden) < 0) {
 		snprintf(why, REASON_TEXT_MAX + 1, "%s", forbidden);
 		return REASON_POLICY;

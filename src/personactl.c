@@ -95,7 +95,7 @@ static const struct ctl_command commands[] = {
 	    "  -c, --cmdline TEXT    pack: command line; %i, %n: id, name\n"
 	    "  -n, --name NAME       pack: what it is called\n"
 	    "  -l, --label TEXT      pack: a word about it\n"
-	    "      --arch ARCH       pack: amd64 (default) or arm64\n"
+	    "      --arch ARCH       pack: amd64 or arm64; else this handset's\n"
 	    "  -m, --memory SIZE     pack: what a persona gets by default\n"
 	    "  -p, --policy FILE     pack: a signed policy that goes with it\n",
 	    "image list                  templates on this handset\n"

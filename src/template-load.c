@@ -19,6 +19,7 @@
 #include "log.h"
 #include "policy-check.h"
 #include "reason.h"
+#include "spec.h"
 #include "syncproc.h"
 #include "template.h"
 #include "transfer-id.h"
@@ -80,6 +81,9 @@ judge(struct template_load *l, const Persona__Image__Manifest *m, char *why)
 	    m->persona->spec->kernel == NULL || m->has_state_bytes)
 		snprintf(why, REASON_TEXT_MAX + 1, "what it says of itself "
 		    "makes no sense");
+	else if ((r = spec_check_host(m->persona->spec, why,
+	    REASON_TEXT_MAX + 1)) < 0)
+		;	/* and is not unpacked */
 	else if ((r = vault_mark(&rec->spec)) == 0)
 		/* As a persona made of it is, if it must be. */
 		r = policy_check(l->daemon, &rec->spec, POLICY_KEEP, NULL, why);

@@ -121,6 +121,17 @@ refused "half a file" "cannot be used" \
 refused "no template at all" "cannot be used" ctl create --image "$guest" fred
 refused "an exported persona" "no template" \
 	ctl create --image "$work/ada.persona" fred
+must "a template for another processor is packed" "$bin/personactl" image pack \
+	--kernel "$guest" --name phone --arch arm64 "$work/arm64.persona"
+templates=$(ls "$work/state/templates")
+images=$(ls "$work/state/images")
+refused "it is no persona's here" "made for arm64; this handset is" \
+	ctl create --image "$work/arm64.persona" fred
+refused "nor is it imported" "made for arm64; this handset is" \
+	ctl import "$work/arm64.persona" --name fred
+[ "$(ls "$work/state/templates")" = "$templates" ] &&
+	[ "$(ls "$work/state/images")" = "$images" ] &&
+	ok "and nothing of it is left" || bad "a refused template left something"
 refused "a template that is not here" "no template" ctl create --image none fred
 ls "$work/state/templates" "$work/state/images" | grep -q '\.new$' &&
 	bad "something half-made is left"

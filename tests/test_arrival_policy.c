@@ -103,6 +103,25 @@ a_stranger_is_judged(void)
 	    REASON_POLICY);
 }
 
+/* As it is in spec.proto; whoever does not say comes in. */
+static void
+other_processors_are_refused(void)
+{
+	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
+	const char *wrong;
+
+	TAILQ_INIT(&d.personas);
+	record(NULL, 2);
+	s.arch = (char *)(uintptr_t)"riscv64";
+	CU_ASSERT_EQUAL_FATAL(spec_pack(&s, &rec.spec, &wrong), 0);
+	CU_ASSERT_EQUAL(judged(), REASON_ARCH);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "work is made for riscv64 and the "
+	    "other handset is "));
+	s.arch = (char *)(uintptr_t)spec_host_arch();
+	CU_ASSERT_EQUAL_FATAL(spec_pack(&s, &rec.spec, &wrong), 0);
+	CU_ASSERT_EQUAL(judged(), REASON_OK);
+}
+
 static void
 a_changed_policy_forbids_all(void)
 {
@@ -165,6 +184,7 @@ main(void)
 {
 	static const struct unit_test tests[] = {
 		{ "a stranger's policy is judged here", a_stranger_is_judged },
+		{ "other processors are refused", other_processors_are_refused },
 		{ "a changed policy forbids all", a_changed_policy_forbids_all },
 		{ "a policy is not lost on the way",
 		    a_policy_is_not_lost_on_the_way },

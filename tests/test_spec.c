@@ -145,6 +145,27 @@ damaged_bytes_are_refused(void)
 	CU_ASSERT_EQUAL(spec_unpack(&packed, &got), -EPROTO);
 }
 
+/* It may come from anywhere, and is taken at its word or not at all. */
+static void
+other_processors_are_told_apart(void)
+{
+	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
+	char why[64] = "";
+
+	CU_ASSERT_EQUAL(spec_check_host(NULL, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(spec_check_host(&s, why, sizeof(why)), 0);
+	s.arch = (char *)(uintptr_t)spec_host_arch();
+	CU_ASSERT_EQUAL(spec_check_host(&s, why, sizeof(why)), 0);
+	CU_ASSERT_STRING_EQUAL(why, "");
+	s.arch = (char *)(uintptr_t)"riscv64";
+	CU_ASSERT_EQUAL(spec_check_host(&s, why, sizeof(why)), -ENOEXEC);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "made for riscv64; this handset"));
+	CU_ASSERT_EQUAL(spec_check_host(&s, why, 8), -ENOEXEC);
+	CU_ASSERT_STRING_EQUAL(why, "it is m");
+	s.arch = (char *)(uintptr_t)"x86";	/* the beginning is not the name */
+	CU_ASSERT_EQUAL(spec_check_host(&s, why, sizeof(why)), -ENOEXEC);
+}
+
 int
 main(void)
 {
@@ -154,6 +175,8 @@ main(void)
 		{ "what is out of bounds is refused",
 		    what_is_out_of_bounds_is_refused },
 		{ "damaged bytes are refused", damaged_bytes_are_refused },
+		{ "other processors are told apart",
+		    other_processors_are_told_apart },
 	};
 
 	return unit_main("spec", tests, sizeof(tests) / sizeof(tests[0]));

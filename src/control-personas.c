@@ -51,7 +51,8 @@ persona_info(struct persona *p, Persona__Control__PersonaInfo *info)
 		info->has_vmm_pid = true;
 		info->vmm_pid = guest_pid(p->guest);
 	}
-	info->has_throttle_percent = p->hook != NULL && p->guest != NULL;
+	info->has_throttle_percent = p->hook != NULL && !p->hook->asking &&
+	    p->guest != NULL;
 	if (info->has_throttle_percent)
 		info->throttle_percent = p->hook->throttle_percent;
 	info->stands_still = (char *)(uintptr_t)guest_stands_still(p->guest);

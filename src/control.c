@@ -214,6 +214,7 @@ control_run(struct daemon *d, struct control_request *req,
 	const char *name = control_persona_name(what);
 	struct persona *p = persona_by_name(d, name);
 	unsigned int bit;
+	bool asking;
 
 	if (p == NULL) {
 		control_fail(req, -ENOENT, "there is no persona \"%.63s\" on "
@@ -221,10 +222,13 @@ control_run(struct daemon *d, struct control_request *req,
 		    name);
 		return;
 	}
-	bit = 1u << persona_state(p);
+	/* A question is a transfer in all but what it changes. */
+	asking = p->hook != NULL && p->hook->asking;
+	bit = asking ? CONTROL_IN(SENDING) : 1u << persona_state(p);
 	if ((cmd->allowed_in & bit) == 0) {
-		control_fail(req, -EBUSY, "%s: %s is not possible while it is "
-		    "%s", p->rec.name, cmd->name,
+		control_fail(req, -EBUSY, "%s: %s is not possible while %s%s",
+		    p->rec.name, cmd->name, asking ? "a handset is asked "
+		    "whether it could move there" : "it is ", asking ? "" :
 		    persona_state_word(persona_state(p)));
 		return;
 	}

@@ -281,6 +281,7 @@ move_new(struct move **mp, struct persona *p, const struct peer_record *peer,
 	if (m == NULL)
 		return -ENOMEM;
 	m->hook.guest_ended = guest_ended;
+	m->hook.asking = options->question;
 	m->daemon = p->daemon;
 	m->peer = *peer;
 	m->options = *options;

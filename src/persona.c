@@ -175,7 +175,7 @@ persona_state(const struct persona *p)
 		return STATE(MOVED);
 	if (p->rec.holding == HOLDING_RELEASED)
 		return STATE(RELEASED);
-	if (p->hook != NULL)
+	if (p->hook != NULL && !p->hook->asking)
 		return p->hook->saving ? STATE(SAVING) : STATE(SENDING);
 	if (p->guest == NULL && p->suspended)
 		return STATE(SUSPENDED);

@@ -20,6 +20,7 @@ struct guest;
 struct persona_hook {
 	bool	incoming;
 	bool	saving;		/* into files here; not a transfer */
+	bool	asking;		/* whether it could move; nothing of it does */
 	uint32_t throttle_percent;	/* how far the guest is held back */
 	/* The guest has ended in mid-move; persona->guest is NULL already. */
 	void	(*guest_ended)(struct persona_hook *h, const char *why);

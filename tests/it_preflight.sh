@@ -19,8 +19,10 @@ nothing_changed() {
 	ok "$1"
 }
 
-being_asked() { [ "$(state "$1" "$2")" = sending ]; }
-runs_untouched() { [ "$(state "$1" "$2")" = running ]; }
+being_asked() {	# being_asked SIDE: by $asker, which is held in mid-question
+	asker=$(pids_on "$1" persona-sync send)
+	[ -n "$asker" ] && kill -STOP "$asker"
+}
 
 asked() {	# asked STATUS PATTERN ARGUMENTS... : what is said stays in $said
 	local expected=$1 pattern=$2 status=0
@@ -68,10 +70,16 @@ bytes=$(echo "$said" | number bytes)
 
 # Whoever asks and leaves leaves nothing behind.
 move_begin a work phone-b --dry-run
-need_soon 5 "nobody asks" being_asked a work
+need_soon 5 "nobody asks" being_asked a
+[ "$(state a work)" = running ] || fail "work is $(state a work) while b is asked"
+asked 4 'not possible while a handset is asked' work phone-b
+refusal=$(ctl a suspend work 2>&1) && fail "it was suspended in mid-question"
+echo "$refusal" | grep -q 'not possible while a handset is asked' ||
+	fail "suspend in mid-question: $refusal"
+kill -CONT "$asker"
 kill "$MOVE_PID"
 wait "$MOVE_PID" 2> /dev/null
-need_soon 5 "the question goes on" runs_untouched a work
+need_soon 5 "the question goes on" no_process a persona-sync
 nothing_changed "an asker that left"
 
 guest_well a work

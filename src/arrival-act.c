@@ -166,7 +166,8 @@ wake(struct arrival *a)
 	struct question *q = ask(a);
 
 	if (q == NULL || v == NULL ||
-	    vmm_resume(v, a->stopped_at_ns, VMM_TIMEOUT_MS, woken, q) < 0) {
+	    vmm_resume_since(v, a->stopped_at_ns, VMM_TIMEOUT_MS, woken,
+	    q) < 0) {
 		free(q);
 		step(a, HANDOVER_RESUME_FAILED, 0, 0);
 	}

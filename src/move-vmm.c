@@ -150,7 +150,7 @@ move_run_on(struct move *m)
 	struct question *q = ask(m);
 
 	if (q == NULL || v == NULL ||
-	    vmm_resume(v, 0, VMM_TIMEOUT_MS, resumed, q) < 0) {
+	    vmm_resume(v, VMM_TIMEOUT_MS, resumed, q) < 0) {
 		free(q);
 		cannot_run_on(m->persona, "persona-vmm cannot be asked");
 		return;

@@ -82,7 +82,7 @@ end_saving(struct persona *p)
 {
 	persona_forget_suspended(p);
 	saved_sweep(p->daemon, p->rec.id);
-	(void)vmm_resume(guest_vmm(p->guest), 0, RESUME_TIMEOUT_MS, resumed, p);
+	(void)vmm_resume(guest_vmm(p->guest), RESUME_TIMEOUT_MS, resumed, p);
 }
 
 /*
@@ -115,7 +115,7 @@ settle(struct persona *p)
 		return;
 	}
 	(void)registry_source_kept(reg, p->rec.id, out.attempt);
-	(void)vmm_resume(guest_vmm(p->guest), 0, RESUME_TIMEOUT_MS, resumed, p);
+	(void)vmm_resume(guest_vmm(p->guest), RESUME_TIMEOUT_MS, resumed, p);
 }
 
 /*

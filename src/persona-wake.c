@@ -124,13 +124,13 @@ run_on(struct persona *p, const char **why)
 {
 	Persona__Image__Manifest *m;
 	struct question *q;
-	uint64_t advance;
+	uint64_t slept;
 	int r;
 
 	*why = "its manifest cannot be read";
 	if ((m = manifest_of(p, &r)) == NULL)
 		return r;
-	advance = slept_ns(m);
+	slept = slept_ns(m);
 	persona__image__manifest__free_unpacked(m, NULL);
 	*why = "the start could not be recorded";
 	if ((r = registry_persona_started(p->daemon->registry,
@@ -140,8 +140,8 @@ run_on(struct persona *p, const char **why)
 	*why = "persona-vmm does not listen";
 	if ((q = attempt_ask(p->daemon, p->rec.id, 0)) == NULL)
 		return -ENOMEM;
-	r = vmm_resume(guest_vmm(p->guest), advance, VMM_TIMEOUT_MS, resumed,
-	    q);
+	r = vmm_resume_after(guest_vmm(p->guest), slept, VMM_TIMEOUT_MS,
+	    resumed, q);
 	if (r < 0)
 		free(q);
 	return r;

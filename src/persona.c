@@ -444,7 +444,7 @@ change_pause(struct persona *p, bool to_pause, persona_done_fn *done,
 		return;
 	w->to_pause = to_pause;
 	r = to_pause ? vmm_pause(v, PAUSE_TIMEOUT_MS, pause_changed, w) :
-	    vmm_resume(v, 0, PAUSE_TIMEOUT_MS, pause_changed, w);
+	    vmm_resume(v, PAUSE_TIMEOUT_MS, pause_changed, w);
 	if (r < 0)
 		wait_done(w, r, "persona-vmm does not listen");
 }

@@ -104,7 +104,7 @@ let_go(struct saving *s)
 		return;
 	q = ask(s);
 	if (q == NULL || v == NULL ||
-	    vmm_resume(v, 0, VMM_TIMEOUT_MS, resumed, q) < 0) {
+	    vmm_resume(v, VMM_TIMEOUT_MS, resumed, q) < 0) {
 		free(q);
 		p->paused = true;
 		log_err("persona %s: cannot be resumed after it was saved",

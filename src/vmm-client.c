@@ -254,18 +254,45 @@ vmm_pause(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done, void *arg)
 	return vmm_request(v, &req, NULL, 0, timeout_ms, done, arg);
 }
 
-int
-vmm_resume(struct vmm *v, uint64_t stopped_at_ns, uint32_t timeout_ms,
+static int
+ask_resume(struct vmm *v, Persona__Vmm__Resume *resume, uint32_t timeout_ms,
     vmm_done_fn *done, void *arg)
 {
 	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
+
+	req.what_case = FIELD(RESUME);
+	req.resume = resume;
+	return vmm_request(v, &req, NULL, 0, timeout_ms, done, arg);
+}
+
+int
+vmm_resume(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done, void *arg)
+{
 	Persona__Vmm__Resume resume = PERSONA__VMM__RESUME__INIT;
 
-	resume.has_stopped_at_ns = stopped_at_ns > 0;
+	return ask_resume(v, &resume, timeout_ms, done, arg);
+}
+
+int
+vmm_resume_since(struct vmm *v, uint64_t stopped_at_ns, uint32_t timeout_ms,
+    vmm_done_fn *done, void *arg)
+{
+	Persona__Vmm__Resume resume = PERSONA__VMM__RESUME__INIT;
+
+	resume.has_stopped_at_ns = true;
 	resume.stopped_at_ns = stopped_at_ns;
-	req.what_case = FIELD(RESUME);
-	req.resume = &resume;
-	return vmm_request(v, &req, NULL, 0, timeout_ms, done, arg);
+	return ask_resume(v, &resume, timeout_ms, done, arg);
+}
+
+int
+vmm_resume_after(struct vmm *v, uint64_t stopped_for_ns, uint32_t timeout_ms,
+    vmm_done_fn *done, void *arg)
+{
+	Persona__Vmm__Resume resume = PERSONA__VMM__RESUME__INIT;
+
+	resume.has_advance_clock_ns = true;
+	resume.advance_clock_ns = stopped_for_ns;
+	return ask_resume(v, &resume, timeout_ms, done, arg);
 }
 
 int

@@ -63,9 +63,15 @@ int	vmm_start(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
 int	vmm_pause(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
-/* stopped_at_ns: its clocks go on by the time since (clock.h); 0: they kept running. */
-int	vmm_resume(struct vmm *v, uint64_t stopped_at_ns, uint32_t timeout_ms,
-	    vmm_done_fn *done, void *arg);
+/* Its clocks kept running; those of a loaded guest go on at its save. */
+int	vmm_resume(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
+	    void *arg);
+/* Its clocks go on by the time since it stopped, on this handset's clock.h. */
+int	vmm_resume_since(struct vmm *v, uint64_t stopped_at_ns,
+	    uint32_t timeout_ms, vmm_done_fn *done, void *arg);
+/* Its clocks go on by so much, which may be longer than this handset is up. */
+int	vmm_resume_after(struct vmm *v, uint64_t stopped_for_ns,
+	    uint32_t timeout_ms, vmm_done_fn *done, void *arg);
 int	vmm_save(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
 int	vmm_load(struct vmm *v, int state_fd, uint32_t timeout_ms,

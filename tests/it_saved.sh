@@ -62,15 +62,23 @@ ok "checkpoints; the last one stood still for $((pause_ns / 1000)) us"
 
 ctl_says a 'running' restore work 1 --yes
 before=$(beats)
+asked=${EPOCHREALTIME/./}
 need "suspend" ctl a suspend work
+asleep=${EPOCHREALTIME/./}
 [ "$(state a work)" = suspended ] || fail "it is $(state a work), not suspended"
 need "a persona-vmm is left" no_process a persona-vmm
 nothing_half_made suspend
 ctl_says a 'suspended' move work phone-b
+awake=${EPOCHREALTIME/./}
 need "start after a suspend" ctl a start work
 after=$(beats)
 [ "$after" -gt "$before" ] || fail "it began anew: beat $before, then $after"
 guest_well a work
+# The guest's own clock went on by the time it slept: no less, no more.
+saw_us=$(value_of "$well_beat" max_pause_us)
+[ "$saw_us" -ge $((awake - asleep)) ] &&
+	[ "$saw_us" -le $((${EPOCHREALTIME/./} - asked)) ] ||
+	fail "asleep for $((awake - asleep)) us, its clock went on by $saw_us us"
 [ -e "$(image)/suspended" ] && fail "what was suspended could be used twice"
 ok "suspended and resumed at beat $before, went on with $after"
 

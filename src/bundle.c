@@ -1,52 +1,32 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Frames over several streams: striping, order, acknowledgements, heartbeats.
- * What a frame means, and what to do when the link is lost, is the owner's.
+ * Frames over several streams: striping, delivery, acknowledgements. What waits
+ * to go is in outbox.c, what came too early in early.c, how long silence may last
+ * in pulse.c; what a frame means, and what to do when the link is lost, is the
+ * owner's.
  */
 #include "bundle.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/queue.h>
 
+#include "early.h"
 #include "flow.h"
+#include "outbox.h"
+#include "pulse.h"
 #include "stream.h"
 #include "sync.pb-c.h"
 
-/* Out-of-order frames held for a slower stream; more is a peer's lie. */
-#define REORDER_BYTES_MAX	((size_t)24 << 20)
-#define ITEM_OVERHEAD		((size_t)128)
 /* Acknowledge at least this often while frames keep coming. */
 #define ACK_EVERY_BYTES		((size_t)32 << 10)
-#define NS			1000000000ULL
-#define BEAT_NS			NS
-#define BEAT_EARLY_NS		(NS / 20)	/* to learn the round trip */
-#define BEAT_EARLY_COUNT	8u
-#define SILENCE_NS		(10 * NS)	/* of a peer that is alive */
-/* Its kernel is never as busy. TCP tries three times in this, as it backs off. */
-#define UNANSWERED_NS		(4 * NS)
-/* A phone that changes its access point is back within this, and TCP tries then. */
-#define DOUBT_NS		(2 * NS)
-#define ON_ITS_WAY_NS		(NS / 5)	/* heard since, sent before */
 /* Streams end one by one: on another one the peer's last word may still come. */
-#define LAST_WORD_NS		(NS / 4)
-
-/* One frame, header included. */
-struct item {
-	TAILQ_ENTRY(item) link;
-	uint64_t	sequence;
-	bool		written;	/* every byte went into a stream */
-	size_t		len;
-	uint8_t		data[];
-};
-TAILQ_HEAD(item_list, item);
+#define LAST_WORD_NS		250000000ULL
 
 /* One stream: the frame it is in the middle of, and what it receives. */
 struct lane {
 	struct bundle		*b;
 	struct stream		*s;
-	struct item		*cur;
+	struct outgoing		*cur;
 	size_t			off;	/* bytes of cur written */
 	bool			mute;	/* takes nothing more */
 	bool			ended;	/* nothing more comes */
@@ -65,18 +45,13 @@ struct bundle {
 	int			broken_r;
 	const char		*broken_why;	/* NULL: none did */
 	/* sending */
-	struct item_list	urgent, waiting, unacked;
-	uint64_t		next_sequence;
-	size_t			unacked_bytes;	/* waiting and unacked */
+	struct outbox		outbox;
 	struct flow		flow;
 	/* receiving */
 	uint64_t		expected;	/* next in order */
-	struct item_list	early;		/* ascending, all > expected */
-	size_t			early_bytes;
+	struct early		early;		/* all > expected */
 	size_t			applied_unsaid;	/* bytes not yet acknowledged */
-	uint64_t		heard_ns, beat_ns;
-	uint64_t		doubt_ns;	/* since when; 0: no doubt */
-	unsigned int		beats;
+	struct pulse		pulse;
 	uint64_t		bytes_out, bytes_in;
 };
 
@@ -107,65 +82,6 @@ bundle_broken(struct bundle *b, int r, const char *why)
 
 /* --- sending ---------------------------------------------------------------- */
 
-static struct item *
-item_new(const struct bundle *b, uint8_t kind, uint8_t flags,
-    uint64_t sequence, const void *payload, size_t len)
-{
-	struct frame f = { .kind = kind, .flags = flags,
-	    .length = (uint32_t)len, .sequence = sequence,
-	    .attempt = b->attempt };
-	struct item *it;
-
-	it = malloc(sizeof(*it) + FRAME_HEADER_BYTES + len);
-	if (it == NULL)
-		return NULL;
-	it->sequence = sequence;
-	it->written = false;
-	it->len = FRAME_HEADER_BYTES + len;
-	frame_header_encode(it->data, &f, payload);
-	if (len > 0)
-		memcpy(it->data + FRAME_HEADER_BYTES, payload, len);
-	return it;
-}
-
-static void
-items_free(struct item_list *list)
-{
-	struct item *it;
-
-	while ((it = TAILQ_FIRST(list)) != NULL) {
-		TAILQ_REMOVE(list, it, link);
-		free(it);
-	}
-}
-
-/* What this stream carries next, or NULL. */
-static struct item *
-lane_next(struct lane *l)
-{
-	struct bundle *b = l->b;
-	struct item *it;
-
-	if ((it = TAILQ_FIRST(&b->urgent)) != NULL) {
-		TAILQ_REMOVE(&b->urgent, it, link);
-	} else if ((it = TAILQ_FIRST(&b->waiting)) != NULL) {
-		TAILQ_REMOVE(&b->waiting, it, link);
-		TAILQ_INSERT_TAIL(&b->unacked, it, link);
-	}
-	return it;
-}
-
-static void
-lane_done(struct lane *l)
-{
-	struct item *it = l->cur;
-
-	l->cur = NULL;
-	it->written = true;
-	if (it->sequence == 0)
-		free(it);
-}
-
 /* Write until the stream is full or nothing waits. */
 static void
 lane_write(struct lane *l)
@@ -177,7 +93,7 @@ lane_write(struct lane *l)
 
 		if (l->cur == NULL) {
 			l->off = 0;
-			if ((l->cur = lane_next(l)) == NULL)
+			if ((l->cur = outbox_next(&b->outbox)) == NULL)
 				break;
 		}
 		n = stream_write(l->s, l->cur->data + l->off,
@@ -191,8 +107,10 @@ lane_write(struct lane *l)
 		}
 		l->off += (size_t)n;
 		b->bytes_out += (uint64_t)n;
-		if (l->off == l->cur->len)
-			lane_done(l);
+		if (l->off == l->cur->len) {
+			outbox_written(l->cur);
+			l->cur = NULL;
+		}
 	}
 	if (!b->dead && !l->mute)
 		stream_want(l->s, l->cur != NULL);
@@ -210,19 +128,14 @@ int
 bundle_send(struct bundle *b, uint8_t kind, uint8_t flags, const void *payload,
     size_t len)
 {
-	struct item *it;
+	int r;
 
 	if (b->dead)
 		return -EPIPE;
-	if (len > FRAME_PAYLOAD_MAX)
-		return -EMSGSIZE;
-	it = item_new(b, kind, flags, b->next_sequence, payload, len);
-	if (it == NULL)
-		return -ENOMEM;
-	b->next_sequence++;
-	b->unacked_bytes += it->len;
-	flow_spend(&b->flow, it->len);
-	TAILQ_INSERT_TAIL(&b->waiting, it, link);
+	if ((r = outbox_put(&b->outbox, b->attempt, kind, flags, payload,
+	    len)) < 0)
+		return r;
+	flow_spend(&b->flow, FRAME_HEADER_BYTES + len);
 	bundle_push(b);
 	return b->dead ? -EPIPE : 0;
 }
@@ -231,15 +144,13 @@ int
 bundle_send_urgent(struct bundle *b, uint8_t kind, const void *payload,
     size_t len)
 {
-	struct item *it;
+	int r;
 
 	if (b->dead)
 		return -EPIPE;
-	if (len > FRAME_PAYLOAD_MAX)
-		return -EMSGSIZE;
-	if ((it = item_new(b, kind, 0, 0, payload, len)) == NULL)
-		return -ENOMEM;
-	TAILQ_INSERT_TAIL(&b->urgent, it, link);
+	if ((r = outbox_put_urgent(&b->outbox, b->attempt, kind, payload,
+	    len)) < 0)
+		return r;
 	bundle_push(b);
 	return b->dead ? -EPIPE : 0;
 }
@@ -270,8 +181,7 @@ send_beat(struct bundle *b, uint64_t now)
 {
 	Persona__Sync__LinkMessage m = PERSONA__SYNC__LINK_MESSAGE__INIT;
 
-	b->beat_ns = now;
-	b->beats++;
+	pulse_beaten(&b->pulse, now);
 	m.has_beat = 1;
 	m.beat = now;
 	send_link(b, &m);
@@ -279,26 +189,16 @@ send_beat(struct bundle *b, uint64_t now)
 
 /* --- receiving -------------------------------------------------------------- */
 
-/* The peer has applied everything below `ack`. */
 static int
 take_ack(struct bundle *b, uint64_t ack)
 {
-	size_t bytes = 0;
-	struct item *it;
+	size_t bytes;
+	int r = outbox_acked(&b->outbox, ack, &bytes);
 
-	while ((it = TAILQ_FIRST(&b->unacked)) != NULL && it->sequence < ack) {
-		if (!it->written)
-			return -EPROTO;	/* it cannot have this one yet */
-		TAILQ_REMOVE(&b->unacked, it, link);
-		bytes += it->len;
-		free(it);
-	}
-	if (it == NULL && ack > b->next_sequence)
-		return -EPROTO;
-	b->unacked_bytes -= bytes;
-	if (bytes > 0)
-		flow_acked(&b->flow, now_ns(b), bytes, b->unacked_bytes);
-	return 0;
+	if (r == 0 && bytes > 0)
+		flow_acked(&b->flow, now_ns(b), bytes,
+		    b->outbox.unacked_bytes);
+	return r;
 }
 
 static int
@@ -325,29 +225,6 @@ take_link(struct bundle *b, const uint8_t *payload, size_t len)
 	return r;
 }
 
-/* Keep a frame whose turn has not come. */
-static int
-keep_early(struct bundle *b, const struct frame *f, const uint8_t *payload)
-{
-	struct item *at = TAILQ_LAST(&b->early, item_list), *it;
-
-	while (at != NULL && at->sequence > f->sequence)
-		at = TAILQ_PREV(at, item_list, link);
-	if (at != NULL && at->sequence == f->sequence)
-		return 0;	/* a repeat */
-	if (b->early_bytes + f->length + ITEM_OVERHEAD > REORDER_BYTES_MAX)
-		return -EPROTO;
-	it = item_new(b, f->kind, f->flags, f->sequence, payload, f->length);
-	if (it == NULL)
-		return -ENOMEM;
-	b->early_bytes += f->length + ITEM_OVERHEAD;
-	if (at != NULL)
-		TAILQ_INSERT_AFTER(&b->early, at, it, link);
-	else
-		TAILQ_INSERT_HEAD(&b->early, it, link);
-	return 0;
-}
-
 static int
 deliver(struct bundle *b, const struct frame *f, const uint8_t *payload)
 {
@@ -368,18 +245,12 @@ deliver(struct bundle *b, const struct frame *f, const uint8_t *payload)
 static int
 deliver_early(struct bundle *b)
 {
-	struct item *it;
+	struct early_frame *it;
 	int r = 0;
 
-	while (r == 0 && (it = TAILQ_FIRST(&b->early)) != NULL &&
-	    it->sequence == b->expected) {
-		struct frame f;
-
-		TAILQ_REMOVE(&b->early, it, link);
-		b->early_bytes -= it->len - FRAME_HEADER_BYTES + ITEM_OVERHEAD;
-		r = frame_header_decode(&f, it->data);
-		if (r == 0)
-			r = deliver(b, &f, it->data + FRAME_HEADER_BYTES);
+	while (r == 0 &&
+	    (it = early_take(&b->early, b->expected)) != NULL) {
+		r = deliver(b, &it->f, it->payload);
 		free(it);
 	}
 	return r;
@@ -406,7 +277,7 @@ take_frame(struct bundle *b, const struct frame *f, const uint8_t *payload)
 	if (f->sequence < b->expected)
 		return 0;	/* a repeat */
 	if (f->sequence > b->expected)
-		return keep_early(b, f, payload);
+		return early_keep(&b->early, f, payload);
 	if ((r = deliver(b, f, payload)) < 0)
 		return r;
 	return deliver_early(b);
@@ -455,7 +326,7 @@ lane_read(struct lane *l)
 			return;
 		}
 		b->bytes_in += (uint64_t)n;
-		b->heard_ns = now_ns(b);
+		pulse_heard(&b->pulse, now_ns(b));
 		frame_parser_filled(&l->in, (size_t)n);
 		if ((r = lane_frames(l)) < 0) {
 			bundle_fail(b, r, r == -EBADMSG ?
@@ -497,14 +368,11 @@ bundle_new(struct bundle **bp, const struct bundle_ops *ops, void *arg,
 	b->ops = ops;
 	b->arg = arg;
 	b->attempt = attempt;
-	b->next_sequence = 1;
 	b->expected = 1;
-	TAILQ_INIT(&b->urgent);
-	TAILQ_INIT(&b->waiting);
-	TAILQ_INIT(&b->unacked);
-	TAILQ_INIT(&b->early);
-	b->heard_ns = now_ns(b);
-	flow_init(&b->flow, b->heard_ns);
+	outbox_init(&b->outbox);
+	early_init(&b->early);
+	pulse_init(&b->pulse, now_ns(b));
+	flow_init(&b->flow, now_ns(b));
 	*bp = b;
 	return 0;
 }
@@ -531,24 +399,19 @@ bundle_add(struct bundle *b, struct stream *s)
 void
 bundle_doubt(struct bundle *b)
 {
-	if (b->doubt_ns == 0)
-		b->doubt_ns = now_ns(b);
+	pulse_doubt(&b->pulse, now_ns(b));
 }
 
 /* What silence means, or NULL as long as it means nothing. */
 static const char *
 judge_silence(struct bundle *b, uint64_t now)
 {
-	uint64_t silent = now - b->heard_ns;
+	const char *why = pulse_lost(&b->pulse, now);
 
-	if (b->doubt_ns != 0 && b->heard_ns > b->doubt_ns + ON_ITS_WAY_NS)
-		b->doubt_ns = 0;
-	if (b->doubt_ns != 0 && now - b->doubt_ns > DOUBT_NS)
-		return "the link is down";
-	if (silent > SILENCE_NS)
-		return "the link went silent";
-	for (size_t i = 0; silent > NS && i < b->n_lanes; i++)
-		if (stream_unanswered_ns(b->lanes[i].s) > UNANSWERED_NS)
+	if (why != NULL || !pulse_faint(&b->pulse, now))
+		return why;
+	for (size_t i = 0; i < b->n_lanes; i++)
+		if (stream_unanswered_ns(b->lanes[i].s) > PULSE_UNANSWERED_NS)
 			return "nothing gets through the link any more";
 	return NULL;
 }
@@ -556,7 +419,7 @@ judge_silence(struct bundle *b, uint64_t now)
 void
 bundle_tick(struct bundle *b)
 {
-	uint64_t now = now_ns(b), every = BEAT_NS;
+	uint64_t now = now_ns(b);
 	const char *why;
 
 	if (b->dead || b->n_lanes == 0)
@@ -570,9 +433,7 @@ bundle_tick(struct bundle *b)
 		return;
 	}
 	/* Before an attempt is adopted there is nothing to name in a beat. */
-	if (b->beats < BEAT_EARLY_COUNT || b->doubt_ns != 0)
-		every = BEAT_EARLY_NS;
-	if (b->attempt != 0 && (b->beats == 0 || now - b->beat_ns >= every))
+	if (b->attempt != 0 && pulse_beat_due(&b->pulse, now))
 		send_beat(b, now);
 	if (!b->dead)
 		b->ops->room(b->arg);
@@ -583,9 +444,9 @@ bundle_room(struct bundle *b)
 {
 	size_t limit = flow_inflight_limit(&b->flow), room, allowed;
 
-	if (b->dead || b->unacked_bytes >= limit)
+	if (b->dead || b->outbox.unacked_bytes >= limit)
 		return 0;
-	room = limit - b->unacked_bytes;
+	room = limit - b->outbox.unacked_bytes;
 	allowed = flow_allowed(&b->flow, now_ns(b));
 	if (allowed < room)
 		flow_idle(&b->flow);	/* the limit's rate is not the link's */
@@ -595,7 +456,7 @@ bundle_room(struct bundle *b)
 bool
 bundle_flushed(const struct bundle *b)
 {
-	if (!TAILQ_EMPTY(&b->urgent) || !TAILQ_EMPTY(&b->waiting))
+	if (!outbox_idle(&b->outbox))
 		return false;
 	/* What a stream still holds would go down with us. */
 	for (size_t i = 0; i < b->n_lanes; i++)
@@ -614,7 +475,7 @@ bundle_attempt(const struct bundle *b)
 size_t
 bundle_unacked(const struct bundle *b)
 {
-	return b->unacked_bytes;
+	return b->outbox.unacked_bytes;
 }
 
 void
@@ -663,15 +524,12 @@ bundle_free(struct bundle *b)
 	for (size_t i = 0; i < b->n_lanes; i++) {
 		struct lane *l = &b->lanes[i];
 
-		/* A sequenced frame in progress stands in unacked as well. */
-		if (l->cur != NULL && l->cur->sequence == 0)
-			free(l->cur);
+		if (l->cur != NULL)
+			outbox_abandon(l->cur);
 		stream_close(l->s);
 		frame_parser_fini(&l->in);
 	}
-	items_free(&b->urgent);
-	items_free(&b->waiting);
-	items_free(&b->unacked);
-	items_free(&b->early);
+	outbox_fini(&b->outbox);
+	early_fini(&b->early);
 	free(b);
 }

@@ -37,6 +37,7 @@ struct rounds {
 	uint64_t		cursor, pass_end;
 	bool			flushed;	/* the last payload is out */
 	uint64_t		all_pages;	/* of the first round */
+	uint64_t		guess_bytes;	/* what they may take */
 	uint64_t		round_pages, round_bytes;
 	uint64_t		cost;		/* of an earlier round, x 256 */
 };
@@ -107,6 +108,51 @@ rounds_free(struct rounds *r)
 	free(r);
 }
 
+/* What a page would take if it were sent now, roughly. */
+static size_t
+guess_page(struct rounds *r, struct page_packer *packer, uint64_t pfn,
+    uint8_t *out)
+{
+	uint8_t copy[PAGE_BYTES];
+	const uint8_t *page;
+	size_t len;
+
+	if (space_page(r->space, pfn, &page) < 0)
+		return PAGE_BYTES;
+	memcpy(copy, page, PAGE_BYTES);
+	if (page_is_zero(copy))
+		return 0;
+	len = page_pack(packer, PAGE_EFFORT_FAST, copy, 1, out,
+	    page_pack_bound(1));
+	return len > 0 ? len : PAGE_BYTES;
+}
+
+/* Payload bytes of the first round, from a few of its pages. */
+static uint64_t
+guess_bytes(struct rounds *r)
+{
+	uint64_t step = r->todo.count / GUESS_PAGES + 1, sum = 0, n = 0;
+	uint64_t pfn = 0, seen = 0;
+	struct page_packer *packer = NULL;
+	uint8_t *out = malloc(page_pack_bound(1));
+
+	if (out == NULL || page_packer_new(&packer) < 0) {
+		free(out);
+		return r->todo.count * PAGE_BYTES;
+	}
+	for (; (n + 1) * step <= r->todo.count; n++) {
+		/* Anywhere in its stretch: content comes in patterns of its own. */
+		uint64_t nth = n * step + (n + 1) * 2654435761u % step;
+
+		pfn = pageset_skip(&r->todo, pfn, nth - seen);
+		sum += step * guess_page(r, packer, pfn++, out);
+		seen = nth + 1;
+	}
+	free(out);
+	page_packer_free(packer);
+	return sum;
+}
+
 void
 rounds_survey(struct rounds *r)
 {
@@ -118,6 +164,7 @@ rounds_survey(struct rounds *r)
 	r->all_pages = r->todo.count;
 	encoder_empty(r->encoder, r->ram_pages -
 	    pageset_count(&r->todo, r->ram_pages));
+	r->guess_bytes = guess_bytes(r);
 }
 
 /* What does not exist cannot have been written, whatever the bitmap says. */
@@ -301,52 +348,23 @@ rounds_page_cost(const struct rounds *r)
 	return r->cost;
 }
 
+uint64_t
+rounds_bytes_left(const struct rounds *r)
+{
+	uint64_t left = r->todo.count, cost = rounds_page_cost(r), guess;
+
+	if (r->number > 1)
+		return (left + r->next.count) * cost / 256;
+	if (r->all_pages == 0)
+		return 0;
+	/* The further the first round is, the more it is believed. */
+	guess = r->guess_bytes * 256 / r->all_pages;
+	cost = (cost * (r->all_pages - left) + guess * left) / r->all_pages;
+	return (left + r->next.count) * cost / 256;
+}
+
 const struct page_savings *
 rounds_savings(const struct rounds *r)
 {
 	return encoder_savings(r->encoder);
-}
-
-/* What a page would take if it were sent now, roughly. */
-static size_t
-guess_page(struct rounds *r, struct page_packer *packer, uint64_t pfn,
-    uint8_t *out)
-{
-	uint8_t copy[PAGE_BYTES];
-	const uint8_t *page;
-	size_t len;
-
-	if (space_page(r->space, pfn, &page) < 0)
-		return PAGE_BYTES;
-	memcpy(copy, page, PAGE_BYTES);
-	if (page_is_zero(copy))
-		return 0;
-	len = page_pack(packer, PAGE_EFFORT_FAST, copy, 1, out,
-	    page_pack_bound(1));
-	return len > 0 ? len : PAGE_BYTES;
-}
-
-uint64_t
-rounds_guess_bytes(struct rounds *r)
-{
-	uint64_t step = r->todo.count / GUESS_PAGES + 1, sum = 0, n = 0;
-	uint64_t pfn = 0, seen = 0;
-	struct page_packer *packer = NULL;
-	uint8_t *out = malloc(page_pack_bound(1));
-
-	if (out == NULL || page_packer_new(&packer) < 0) {
-		free(out);
-		return r->todo.count * PAGE_BYTES;
-	}
-	for (; (n + 1) * step <= r->todo.count; n++) {
-		/* Anywhere in its stretch: content comes in patterns of its own. */
-		uint64_t nth = n * step + (n + 1) * 2654435761u % step;
-
-		pfn = pageset_skip(&r->todo, pfn, nth - seen);
-		sum += step * guess_page(r, packer, pfn++, out);
-		seen = nth + 1;
-	}
-	free(out);
-	page_packer_free(packer);
-	return sum;
 }

@@ -29,7 +29,8 @@ void	rounds_free(struct rounds *r);
 
 /*
  * The first round holds every page that may be something else than zero: once,
- * when what is written from here on will be harvested, and not before.
+ * when what is written from here on will be harvested, and not before. Looks at a
+ * few of them to guess what they will cost.
  */
 void	rounds_survey(struct rounds *r);
 
@@ -63,9 +64,8 @@ uint64_t rounds_pages_left(const struct rounds *r);	/* of this round */
 uint64_t rounds_pages_next(const struct rounds *r);	/* waiting for the next */
 /* Payload bytes a page took lately, x 256: of this round when it is far enough. */
 uint64_t rounds_page_cost(const struct rounds *r);
+/* Payload bytes that are probably still to come, of this round and the next. */
+uint64_t rounds_bytes_left(const struct rounds *r);
 const struct page_savings *rounds_savings(const struct rounds *r);
-
-/* Look at a few pages and guess the payload bytes of the first round. */
-uint64_t rounds_guess_bytes(struct rounds *r);
 
 #endif

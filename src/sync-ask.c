@@ -19,6 +19,7 @@
 #include "sample.h"
 #include "sync-offer.h"
 #include "sync-role.h"
+#include "sync-say.h"
 
 #define MS			1000000ULL
 #define NS			1000000000ULL

@@ -18,6 +18,7 @@
 #include "reason.h"
 #include "space.h"
 #include "sync-role.h"
+#include "sync-say.h"
 
 #define MS		1000000ULL
 #define PROGRESS_NS	(200 * MS)
@@ -285,8 +286,6 @@ frame_failed(void *engine, int r)
 void
 sync_receive_accept(struct sync_receive *s, struct space *space)
 {
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Accept accept = PERSONA__SYNC__ACCEPT__INIT;
 	int r;
 
 	if (s->role.state != SYNC_OFFER || s->role.ending || s->asked ||
@@ -303,26 +302,18 @@ sync_receive_accept(struct sync_receive *s, struct space *space)
 	}
 	s->space = space;
 	sync_role_enter(&s->role, SYNC_COPY);
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ACCEPT;
-	m.accept = &accept;
-	(void)sync_say(s->role.bundle, &m);
+	(void)sync_say_accept(s->role.bundle);
 }
 
 void
 sync_receive_refuse(struct sync_receive *s, uint32_t reason, const char *text)
 {
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Refuse refuse = PERSONA__SYNC__REFUSE__INIT;
 	char copy[REASON_TEXT_MAX + 1];
 
 	if (s->role.state != SYNC_OFFER || s->role.ending)
 		return;
 	sync_copy_text(copy, sizeof(copy), reason, text);
-	refuse.reason = reason;
-	refuse.message = copy;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_REFUSE;
-	m.refuse = &refuse;
-	(void)sync_say(s->role.bundle, &m);
+	(void)sync_say_refuse(s->role.bundle, reason, copy);
 	sync_role_finish(&s->role, reason, text);
 }
 
@@ -330,14 +321,11 @@ void
 sync_receive_answer(struct sync_receive *s,
     const Persona__Transfer__Answer *answer)
 {
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
 
 	if (!s->asked || s->answered || s->role.ending)
 		return;
 	s->answered = true;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ANSWER;
-	m.answer = (Persona__Transfer__Answer *)(uintptr_t)answer;
-	(void)sync_say(s->role.bundle, &m);
+	(void)sync_say_answer(s->role.bundle, answer);
 }
 
 void
@@ -357,20 +345,12 @@ void
 sync_receive_running(struct sync_receive *s, uint64_t tenure,
     const struct blackout *b)
 {
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Running running = PERSONA__SYNC__RUNNING__INIT;
 
 	if (s->role.state != SYNC_RELEASED || s->role.ending || tenure != s->tenure)
 		return;
 	sync_role_enter(&s->role, SYNC_RUNNING);
 	s->running_ns = sync_role_now_ns(&s->role);
-	running.tenure = tenure;
-	running.has_blackout_ns = b->ns > 0;
-	running.blackout_ns = b->ns;
-	running.has_by_guest = running.by_guest = b->by_guest;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RUNNING;
-	m.running = &running;
-	(void)sync_say(s->role.bundle, &m);
+	(void)sync_say_running(s->role.bundle, tenure, b);
 }
 
 void

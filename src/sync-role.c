@@ -12,6 +12,7 @@
 #include "bundle.h"
 #include "log.h"
 #include "reason.h"
+#include "sync-say.h"
 
 uint64_t
 sync_role_now_ns(const struct sync_role *role)

@@ -21,6 +21,7 @@
 #include "sync-offer.h"
 #include "sync-policy.h"
 #include "sync-role.h"
+#include "sync-say.h"
 
 #define MS			1000000ULL
 #define NS			1000000000ULL
@@ -51,15 +52,12 @@ struct sync_send {
 	bool			round_over;	/* waiting for its harvest */
 	bool			last_live;	/* POLICY_STOP: then drain */
 	/* the stop */
-	uint8_t			*machine;	/* saved state, until sent */
-	size_t			machine_len;
-	struct digest		machine_digest;
+	struct digest		machine_digest;	/* of the saved state */
 	uint64_t		stopped_at_ns;
 	bool			final_harvested, root_sent;
 	uint64_t		stop_bytes;	/* sent before it, later during */
 	uint64_t		overhead_ns;
 	/* figures */
-	uint64_t		guess_bytes;
 	uint64_t		progress_ns;
 };
 
@@ -93,20 +91,10 @@ ask_harvest(struct sync_send *s, bool start)
 static void
 say_round(struct sync_send *s)
 {
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Round round = PERSONA__SYNC__ROUND__INIT;
 	struct sync_progress p;
 
 	sync_send_progress(s, &p);
-	round.round = p.round;
-	round.pages = p.pages_left;
-	round.has_rate = 1;
-	round.rate = p.rate;
-	round.has_eta_ms = p.eta_ms > 0;
-	round.eta_ms = p.eta_ms;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ROUND;
-	m.round = &round;
-	(void)sync_say(s->role.bundle, &m);
+	(void)sync_say_round(s->role.bundle, &p);
 }
 
 /* Once the target has accepted and every change is logged, whichever is later. */
@@ -242,58 +230,16 @@ run_drain(struct sync_send *s)
 
 /* --- the stop --------------------------------------------------------------- */
 
-static int
-say_stop(struct sync_send *s)
-{
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Stop stop = PERSONA__SYNC__STOP__INIT;
-
-	stop.state_bytes = s->machine_len;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_STOP;
-	m.stop = &stop;
-	return sync_say(s->role.bundle, &m);
-}
-
-static int
-send_machine(struct sync_send *s)
-{
-	int r = 0;
-
-	for (size_t at = 0; r == 0 && at < s->machine_len;) {
-		size_t n = s->machine_len - at;
-
-		if (n > FRAME_PAYLOAD_MAX)
-			n = FRAME_PAYLOAD_MAX;
-		r = bundle_send(s->role.bundle, FRAME_STATE, 0, s->machine + at, n);
-		at += n;
-	}
-	free(s->machine);
-	s->machine = NULL;
-	return r;
-}
-
-static int
-say_root(struct sync_send *s)
-{
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Root msg = PERSONA__SYNC__ROOT__INIT;
-	struct digest root;
-
-	rounds_root(s->rounds, &s->machine_digest, &root);
-	msg.root.data = root.b;
-	msg.root.len = sizeof(root.b);
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_ROOT;
-	m.root = &msg;
-	return sync_say(s->role.bundle, &m);
-}
-
 static void
 run_stopped(struct sync_send *s)
 {
+	struct digest root;
+
 	if (!s->final_harvested || s->root_sent || !send_pages(s))
 		return;
 	s->root_sent = true;
-	if (say_root(s) < 0 && !s->role.link_dead)
+	rounds_root(s->rounds, &s->machine_digest, &root);
+	if (sync_say_root(s->role.bundle, &root) < 0 && !s->role.link_dead)
 		give_up(s, REASON_INTERNAL, NULL);
 }
 
@@ -315,32 +261,20 @@ sync_send_stopped(struct sync_send *s, const void *state, size_t len,
 	s->stop_bytes = bundle_bytes_out(s->role.bundle);
 	/* Now nothing runs: this harvest is the last and complete. */
 	ask_harvest(s, false);
-	s->machine = malloc(len);
-	if (s->machine == NULL) {
-		give_up(s, REASON_INTERNAL, "out of memory");
-		return;
-	}
-	memcpy(s->machine, state, len);
-	s->machine_len = len;
 	digest_bytes(&s->machine_digest, state, len);
-	if ((r = say_stop(s)) < 0 || (r = send_machine(s)) < 0)
+	if ((r = sync_say_stop(s->role.bundle, len)) < 0 ||
+	    (r = sync_say_state(s->role.bundle, state, len)) < 0)
 		give_up_r(s, r);
 }
 
 void
 sync_send_release(struct sync_send *s, uint64_t tenure)
 {
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Release release = PERSONA__SYNC__RELEASE__INIT;
-
 	if (s->role.state != SYNC_PREPARED || s->role.ending || tenure != s->tenure)
 		return;
 	sync_role_enter(&s->role, SYNC_RELEASED);
-	release.tenure = tenure;
-	release.stopped_for_ns = sync_role_now_ns(&s->role) - s->stopped_at_ns;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_RELEASE;
-	m.release = &release;
-	(void)sync_say(s->role.bundle, &m);
+	(void)sync_say_release(s->role.bundle, tenure,
+	    sync_role_now_ns(&s->role) - s->stopped_at_ns);
 }
 
 void
@@ -357,7 +291,6 @@ sync_send_harvested(struct sync_send *s)
 		/* From here on a page that is not looked at cannot be missed. */
 		s->logging = true;
 		rounds_survey(s->rounds);
-		s->guess_bytes = rounds_guess_bytes(s->rounds);
 		begin_copy(s);
 	}
 	if (s->role.state == SYNC_COPY && s->round_over) {
@@ -501,7 +434,6 @@ sync_send_free(struct sync_send *s)
 	sync_role_fini(&s->role);
 	rounds_free(s->rounds);
 	sync_offer_fini(&s->offer);
-	free(s->machine);
 	free(s);
 }
 
@@ -597,24 +529,6 @@ sync_send_state(const struct sync_send *s)
 	return s->role.state;
 }
 
-/* Bytes that are probably still to come before the stop. */
-static uint64_t
-bytes_left(const struct sync_send *s)
-{
-	uint64_t left = rounds_pages_left(s->rounds);
-	uint64_t cost = rounds_page_cost(s->rounds), all, guess;
-	uint64_t next = rounds_pages_next(s->rounds);
-
-	if (rounds_number(s->rounds) > 1)
-		return (left + next) * cost / 256;
-	/* The further the first round is, the more it is believed. */
-	if ((all = rounds_pages_all(s->rounds)) == 0)
-		return 0;
-	guess = s->guess_bytes * 256 / all;
-	cost = (cost * (all - left) + guess * left) / all;
-	return (left + next) * cost / 256;
-}
-
 void
 sync_send_progress(struct sync_send *s, struct sync_progress *p)
 {
@@ -631,6 +545,6 @@ sync_send_progress(struct sync_send *s, struct sync_progress *p)
 	p->pages_left = rounds_pages_left(s->rounds);
 	p->savings = *rounds_savings(s->rounds);
 	if (p->rate > 0)
-		p->eta_ms = FINISH_MS + (bytes_left(s) +
+		p->eta_ms = FINISH_MS + (rounds_bytes_left(s->rounds) +
 		    bundle_unacked(s->role.bundle)) * 1000 / p->rate;
 }

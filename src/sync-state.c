@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * State names and messages of both roles. Decides nothing.
+ * Names of states, reasons for errors, bounds for what a peer says. Decides nothing.
  */
 #include "sync-state.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bounds.h"
-#include "bundle.h"
 #include "hexid.h"
 #include "reason.h"
 #include "spec.h"
@@ -34,67 +32,6 @@ sync_state_name(enum sync_state s)
 	};
 
 	return (size_t)s < sizeof(names) / sizeof(names[0]) ? names[s] : "?";
-}
-
-static int
-say(struct bundle *b, const Persona__Sync__SyncMessage *m, bool urgent)
-{
-	size_t len = persona__sync__sync_message__get_packed_size(m);
-	uint8_t *buf;
-	int r;
-
-	if (len > FRAME_PAYLOAD_MAX)
-		return -EMSGSIZE;
-	if ((buf = malloc(len > 0 ? len : 1)) == NULL)
-		return -ENOMEM;
-	persona__sync__sync_message__pack(m, buf);
-	r = urgent ? bundle_send_urgent(b, FRAME_MESSAGE, buf, len) :
-	    bundle_send(b, FRAME_MESSAGE, 0, buf, len);
-	free(buf);
-	return r;
-}
-
-int
-sync_say(struct bundle *b, const Persona__Sync__SyncMessage *m)
-{
-	return say(b, m, false);
-}
-
-int
-sync_say_hello(struct bundle *b)
-{
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Hello hello = PERSONA__SYNC__HELLO__INIT;
-
-	hello.version = PROTOCOL_VERSION;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_HELLO;
-	m.hello = &hello;
-	return sync_say(b, &m);
-}
-
-int
-sync_say_prepared(struct bundle *b, uint64_t tenure)
-{
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Prepared prepared = PERSONA__SYNC__PREPARED__INIT;
-
-	prepared.tenure = tenure;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_PREPARED;
-	m.prepared = &prepared;
-	return sync_say(b, &m);
-}
-
-int
-sync_say_cancel(struct bundle *b, uint32_t reason, const char *text)
-{
-	Persona__Sync__SyncMessage m = PERSONA__SYNC__SYNC_MESSAGE__INIT;
-	Persona__Sync__Cancel cancel = PERSONA__SYNC__CANCEL__INIT;
-
-	cancel.reason = reason;
-	cancel.message = (char *)(uintptr_t)text;
-	m.kind_case = PERSONA__SYNC__SYNC_MESSAGE__KIND_CANCEL;
-	m.cancel = &cancel;
-	return say(b, &m, true);
 }
 
 uint32_t

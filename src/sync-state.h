@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What both roles of the sync engine share: the names of their states, the
- * figures they report, and the messages they say to each other. Knows no stream
- * below the bundle and decides nothing.
+ * What the roles of the sync engine share: the names of their states, the figures
+ * they report, and the checks of what a peer says. Knows no stream and decides
+ * nothing.
  */
 #ifndef SYNC_STATE_H
 #define SYNC_STATE_H
@@ -13,8 +13,6 @@
 #include "blackout.h"
 #include "pageencode.h"
 #include "sync.pb-c.h"
-
-struct bundle;
 
 enum sync_state {
 	SYNC_HELLO,	/* versions are compared; nothing is promised */
@@ -32,7 +30,6 @@ enum sync_state {
 
 const char	*sync_state_name(enum sync_state s);
 
-
 /* Figures for a person, at most a fraction of a second old. */
 struct sync_progress {
 	enum sync_state		state;
@@ -46,14 +43,6 @@ struct sync_progress {
 	uint32_t		throttle_percent;
 	struct page_savings	savings;
 };
-
-/* Queue one message in order. 0 or -errno of bundle_send(). */
-int	sync_say(struct bundle *b, const Persona__Sync__SyncMessage *m);
-int	sync_say_hello(struct bundle *b);
-int	sync_say_prepared(struct bundle *b, uint64_t tenure);
-
-/* Outside the order, so that it does not wait behind pages. */
-int	sync_say_cancel(struct bundle *b, uint32_t reason, const char *text);
 
 /* Why a move ends when its bundle failed with r. */
 uint32_t sync_link_reason(int r);

@@ -11,11 +11,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "log.h"
 #include "registry-sql.h"
 
 #define SCHEMA_VERSION	4
+#define TEXT_OF(x)	#x
+#define NUMBER_TEXT(x)	TEXT_OF(x)
+#define VERSION_TEXT	NUMBER_TEXT(SCHEMA_VERSION)
+
+/* A move's records take some 20 pages of the log; others may be under way. */
+#define LOG_PAGE_BYTES	4096
+#define LOG_ROOM_BYTES	(64 * LOG_PAGE_BYTES)
+#define PATH_BYTES	512
 
 static const char schema[] =
     "CREATE TABLE persona ("
@@ -276,6 +285,38 @@ make_schema(struct registry *r, int version)
 	return sql_end(r, n);
 }
 
+/* Does the log have blocks for so many bytes already? */
+static bool
+log_has_room(const char *path)
+{
+	char log[PATH_BYTES];
+	struct stat st;
+
+	snprintf(log, sizeof(log), "%s-wal", path);
+	return stat(log, &st) == 0 && st.st_size >= LOG_ROOM_BYTES &&
+	    st.st_blocks * 512 >= LOG_ROOM_BYTES;
+}
+
+/*
+ * Let the log grow now, as long as there is room: its bytes are used again from the
+ * beginning after each tidying, so that a move out of a handset whose storage is
+ * full can be put on record. It goes with a registry that is closed: a log that
+ * stayed would be read into any other file that took the registry's place.
+ */
+static void
+set_room_aside(struct registry *r, const char *path)
+{
+	if (log_has_room(path))
+		return;
+	/* Nothing is said by these commits: they need not be durable. */
+	if (exec(r, "PRAGMA synchronous = OFF") < 0)
+		return;
+	for (unsigned int i = 0; i < LOG_ROOM_BYTES / LOG_PAGE_BYTES; i++)
+		if (exec(r, "PRAGMA user_version = " VERSION_TEXT) < 0)
+			break;
+	(void)exec(r, "PRAGMA synchronous = FULL");
+}
+
 int
 registry_open(struct registry **rp, const char *path)
 {
@@ -301,6 +342,7 @@ registry_open(struct registry **rp, const char *path)
 		goto out;
 	if ((n = make_schema(r, version)) < 0)
 		goto out;
+	set_room_aside(r, path);
 	registry_tidy(r);
 	*rp = r;
 	r = NULL;

@@ -80,7 +80,7 @@ struct peer_record {
 };
 
 /*
- * Open or create. 0; -ENOSPC, -EACCES, -EUCLEAN (not our file, or damaged),
+ * Open or create, with a log that has room of its own when storage is full. 0; -ENOSPC, -EACCES, -EUCLEAN (not our file, or damaged),
  * -ENOTSUP (written by a newer version), other -errno.
  */
 int	registry_open(struct registry **rp, const char *path);

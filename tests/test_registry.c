@@ -4,10 +4,13 @@
  * full disk changes nothing, and a file that is not ours is left alone.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "registry.h"
@@ -324,6 +327,53 @@ full_disk_leaves_the_truth(void)
 	registry_close(r);
 }
 
+static off_t
+log_bytes(void)
+{
+	char log[sizeof(path) + 8];
+	struct stat st;
+
+	snprintf(log, sizeof(log), "%s-wal", path);
+	return stat(log, &st) < 0 ? -1 : st.st_size;
+}
+
+/* Nothing can grow, and a persona still moves out, time and again. */
+static void
+a_move_needs_no_new_room(void)
+{
+	struct rlimit old, small;
+	struct registry *r = fresh();
+	struct persona_record p = sample(ID, "p0"), got;
+	off_t room;
+	uint64_t a;
+
+	memset(p.cmdline, 'x', CMDLINE_MAX);
+	CU_ASSERT_EQUAL_FATAL(registry_persona_add(r, &p), 0);
+	CU_ASSERT_TRUE((room = log_bytes()) >= 64 * 4096);
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	small.rlim_cur = (rlim_t)room;
+	small.rlim_max = old.rlim_max;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		CU_ASSERT_EQUAL(registry_attempt_new(r, ID, &a), 0);
+		CU_ASSERT_EQUAL(registry_source_stopped(r, ID, a, PEER, "b"),
+		    0);
+		CU_ASSERT_EQUAL(registry_source_kept(r, ID, a), 0);
+		registry_tidy(r);
+	}
+	CU_ASSERT_EQUAL(registry_attempt_new(r, ID, &a), 0);
+	CU_ASSERT_EQUAL(registry_source_stopped(r, ID, a, PEER, "b"), 0);
+	CU_ASSERT_EQUAL(registry_source_released(r, ID, a, p.tenure + 1), 0);
+	CU_ASSERT_EQUAL(registry_source_moved(r, ID, a), 0);
+	registry_tidy(r);
+	CU_ASSERT_EQUAL(log_bytes(), room);
+	CU_ASSERT_EQUAL(registry_persona_get(r, "p0", &got), 0);
+	CU_ASSERT_EQUAL(got.holding, HOLDING_AWAY);
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &old), 0);
+	registry_close(r);
+}
+
 static void
 strange_files_are_left_alone(void)
 {
@@ -394,6 +444,7 @@ main(void)
 		{ "a return trip makes the tenure grow",
 		    return_trip_makes_tenure_grow },
 		{ "a full disk leaves the truth", full_disk_leaves_the_truth },
+		{ "a move needs no new room", a_move_needs_no_new_room },
 		{ "strange files are left alone",
 		    strange_files_are_left_alone },
 		{ "a pinned key is not replaced",

@@ -69,6 +69,29 @@ write_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
+/* Is there such a file of ours already, with this text to its end? */
+static bool
+stands_so(const char *path, const char *text, unsigned int mode)
+{
+	const size_t len = strlen(text);
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	bool same = false;
+	char *old;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (st.st_mode & 07777) == mode && st.st_uid == geteuid() &&
+	    (size_t)st.st_size == len && (old = malloc(len + 1)) != NULL) {
+		same = read(fd, old, len + 1) == (ssize_t)len &&
+		    memcmp(old, text, len) == 0;
+		free(old);
+	}
+	close(fd);
+	return same;
+}
+
 int
 privdir_write(const char *dir, const char *name, const char *text,
     unsigned int mode)
@@ -81,6 +104,9 @@ privdir_write(const char *dir, const char *name, const char *text,
 	    snprintf(fresh, sizeof(fresh), "%s/%s.new", dir, name) >=
 	    (int)sizeof(fresh))
 		return -ENAMETOOLONG;
+	/* Storage that is full has no room for the same once more. */
+	if (stands_so(path, text, mode))
+		return 0;
 	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
 	    mode);
 	if (fd < 0)

@@ -16,7 +16,8 @@ int	privdir_check(const char *path);
 
 /*
  * Replace <dir>/<name> by this text: written beside it, renamed over it, so that
- * a reader sees the old one or the new one. mode as for open(2). 0 or -errno.
+ * a reader sees the old one or the new one; one that is so already is left alone.
+ * mode as for open(2). 0 or -errno.
  */
 int	privdir_write(const char *dir, const char *name, const char *text,
 	    unsigned int mode);

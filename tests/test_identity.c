@@ -135,11 +135,20 @@ static void
 a_file_is_replaced_whole(void)
 {
 	char path[PATH_MAX + 16], got[16] = "";
+	struct stat st, again;
 	FILE *f;
 
+	snprintf(path, sizeof(path), "%s/x", dir);
 	CU_ASSERT_EQUAL(privdir_write(dir, "x", "one, longer", 0600), 0);
 	CU_ASSERT_EQUAL(privdir_write(dir, "x", "two", 0600), 0);
-	snprintf(path, sizeof(path), "%s/x", dir);
+	CU_ASSERT_EQUAL(stat(path, &st), 0);
+	/* What is there already takes no room again; another mode is not it. */
+	CU_ASSERT_EQUAL(privdir_write(dir, "x", "two", 0600), 0);
+	CU_ASSERT_EQUAL(stat(path, &again), 0);
+	CU_ASSERT_EQUAL(st.st_ino, again.st_ino);
+	CU_ASSERT_EQUAL(privdir_write(dir, "x", "two", 0640), 0);
+	CU_ASSERT_EQUAL(stat(path, &again), 0);
+	CU_ASSERT_EQUAL(again.st_mode & 07777, 0640);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f = fopen(path, "r"));
 	CU_ASSERT_EQUAL(fread(got, 1, sizeof(got), f), 3);
 	CU_ASSERT_EQUAL(memcmp(got, "two", 3), 0);

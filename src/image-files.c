@@ -185,6 +185,15 @@ make_memory(struct image_files *f, const char *dir, const char *memory)
 	return r == 0 && slash != NULL ? privdir_sync(path) : r;
 }
 
+int
+image_files_size_map(int fd, uint64_t bytes)
+{
+	if (ftruncate(fd, (off_t)bytes) < 0)
+		return -errno;
+	return fallocate(fd, 0, 0, (off_t)bytes) < 0 && errno != EOPNOTSUPP ?
+	    -errno : 0;
+}
+
 /* The map of a disk's own blocks, and the base that another disk has. */
 static int
 make_layers(struct image_files *f, size_t i, const char *dir,
@@ -198,9 +207,12 @@ make_layers(struct image_files *f, size_t i, const char *dir,
 		return -errno;
 	snprintf(name, sizeof(name), "%.5s.map", image);
 	f->n_fds[i] = SPACE_REGION_FDS;
-	if ((r = make_file(dir, name, (uint64_t)st.st_size,
-	    &f->fds[i][1])) < 0)
+	if ((r = make_file(dir, name, 0, &f->fds[i][1])) < 0 ||
+	    (r = image_files_size_map(f->fds[i][1],
+	    (uint64_t)st.st_size)) < 0)
 		return r;
+	if (fsync(f->fds[i][1]) < 0)
+		return -errno;
 	f->fds[i][2] = fcntl(over->fds[i][2], F_DUPFD_CLOEXEC, 0);
 	return f->fds[i][2] < 0 ? -errno : 0;
 }

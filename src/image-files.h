@@ -79,4 +79,11 @@ size_t	image_files_describe(const struct image_files *f, int ram_fd,
 	    Persona__Transfer__Region regions[REGIONS_MAX],
 	    Persona__Transfer__Region *list[REGIONS_MAX], int fds[IPC_MAX_FDS]);
 
+/*
+ * Give the map of a layered disk (disk-map of persona-vmm) its size and all of its
+ * blocks: a disk that finds no room must still be able to say which blocks it has.
+ * 0 or -errno.
+ */
+int	image_files_size_map(int fd, uint64_t bytes);
+
 #endif

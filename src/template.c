@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "image-files.h"
 #include "imagedir.h"
 #include "log.h"
 #include "persona.h"
@@ -282,9 +283,9 @@ share(const struct daemon *d, const struct template *t, const char *name,
 	return errno == EXDEV ? copy_file(from, to) : -errno;
 }
 
-/* A file of zeros of this size, without blocks. */
+/* A file of zeros of this size: a disk, without blocks, or the map of one. */
 static int
-make_empty(const char *image, const char *name, uint64_t bytes)
+make_empty(const char *image, const char *name, bool is_map, uint64_t bytes)
 {
 	char path[TEMPLATE_PATH_MAX + 16];
 	int fd, r = 0;
@@ -293,7 +294,11 @@ make_empty(const char *image, const char *name, uint64_t bytes)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)bytes) < 0 || fsync(fd) < 0)
+	if (is_map)
+		r = image_files_size_map(fd, bytes);
+	else if (ftruncate(fd, (off_t)bytes) < 0)
+		r = -errno;
+	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	close(fd);
 	return r;
@@ -311,10 +316,11 @@ make_disks(const struct template *t, const char *image)
 		    TEMPLATE_BLOCK_BYTES - 1) / TEMPLATE_BLOCK_BYTES;
 
 		snprintf(name, sizeof(name), "disk%u.img", i);
-		if ((r = make_empty(image, name, s->disks[i]->bytes)) < 0)
+		if ((r = make_empty(image, name, false,
+		    s->disks[i]->bytes)) < 0)
 			break;
 		snprintf(name, sizeof(name), "disk%u.map", i);
-		r = make_empty(image, name, (blocks + 7) / 8);
+		r = make_empty(image, name, true, (blocks + 7) / 8);
 	}
 	return r;
 }

@@ -53,6 +53,12 @@ control_move(struct persona *p, struct control_request *req,
 		    "\"personactl pair\" makes it so", m->peer);
 		return;
 	}
+	if (p->paused) {
+		control_fail(req, -EBUSY, "%s: move is not possible while it "
+		    "is paused; it arrives running, so resume it first",
+		    p->rec.name);
+		return;
+	}
 	if ((r = policy_check(d, &p->rec.spec, POLICY_MOVE, peer.fingerprint,
 	    forbidden)) < 0)
 		control_fail(req, r, "%s: cannot be moved: %s", p->rec.name,

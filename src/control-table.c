@@ -47,7 +47,8 @@ static const struct control_command commands[] = {
 	{ WHAT(PAIR_WAIT), "pair", control_pair_wait, NULL, 0 },
 	{ WHAT(PAIR_ANSWER), "pair", control_pair_answer, NULL, 0 },
 	{ WHAT(UNPAIR), "unpair", control_unpair, NULL, 0 },
-	{ WHAT(MOVE), "move", NULL, control_move, IN(RUNNING) },
+	/* Paused by its owner it stays; it may also stand still by itself. */
+	{ WHAT(MOVE), "move", NULL, control_move, IN(RUNNING) | IN(PAUSED) },
 	{ WHAT(STATUS), "status", control_status, NULL, 0 },
 	{ WHAT(IMAGES), "image", control_images, NULL, 0 },
 	{ WHAT(IMAGE_REMOVE), "image", control_image_remove, NULL, 0 },

@@ -42,6 +42,7 @@ struct move {
 	uint64_t		stopped_at_ns;
 	uint64_t		overhead_ns;	/* as this move had it; 0: not known */
 	unsigned int		ifindex;	/* that it goes by; 0: not known */
+	bool			stood_still;	/* before it was asked to stop */
 	bool			memory_given;
 	bool			asked;		/* a question was answered, */
 	uint32_t		verdict;	/* with this reason of reason.h */

@@ -69,15 +69,20 @@ saved(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	move_happen(m, HANDOVER_PARKED, 0, 0);
 }
 
-/* The guest ran on until just before its clocks were read. */
+/*
+ * The guest ran on until just before its clocks were read; one that stood still
+ * already has waited since then, and its clocks must go on by all of it.
+ */
 static void
 note_stop(struct move *m, const Persona__Vmm__Reply *reply)
 {
 	uint64_t at = reply->result_case == PERSONA__VMM__REPLY__RESULT_PAUSE ?
 	    reply->pause->stopped_at_ns : 0;
 
-	if (at > m->stopped_at_ns && at <= clock_now_ns())
-		m->stopped_at_ns = at;
+	if (at == 0 || at > clock_now_ns())
+		return;
+	m->stood_still = at < m->stopped_at_ns;
+	m->stopped_at_ns = at;
 }
 
 static void
@@ -112,7 +117,7 @@ move_park(struct move *m)
 	struct question *q = ask(m);
 	int r = -ESHUTDOWN;
 
-	/* Not before now; when exactly, the answer says. */
+	/* When exactly, the answer says. */
 	m->stopped_at_ns = clock_now_ns();
 	if (q != NULL && v != NULL)
 		r = vmm_pause(v, VMM_TIMEOUT_MS, paused, q);

@@ -51,7 +51,8 @@ learn(const struct move *m)
 	    m->overhead_ns);
 	int r;
 
-	if (m->overhead_ns == 0 || m->handover.state != HANDOVER_MOVED)
+	if (m->overhead_ns == 0 || m->stood_still ||
+	    m->handover.state != HANDOVER_MOVED)
 		return;
 	log_debug("peer %s: a handover there takes %llu us beside its pages",
 	    m->peer.name, (unsigned long long)(ns / 1000));

@@ -22,7 +22,7 @@ struct move_options {
 };
 
 /*
- * Begin. The persona runs and no other transfer of it is under way. A question ends
+ * Begin. The persona runs, or stands still for want of room, and no other transfer of it is under way. A question ends
  * with REASON_OK, or with that of the first objection, and its report says what was
  * answered. 0 with its
  * report, or -errno with a sentence in *why (static).

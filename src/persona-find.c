@@ -95,17 +95,22 @@ settle(struct persona *p)
 	struct outgoing_record out;
 	struct registry *reg = p->daemon->registry;
 	bool was_running = guest_was_running(p->guest);
+	const char *stood;
 
 	if (registry_outgoing_get(reg, p->rec.id, &out) < 0) {
 		if (!was_running && saving_was_interrupted(p)) {
 			end_saving(p);
 			return;
 		}
-		p->paused = !was_running &&
-		    guest_stands_still(p->guest) == NULL;
+		stood = guest_stands_still(p->guest);
+		p->paused = !was_running && stood == NULL;
 		saved_sweep(p->daemon, p->rec.id);
-		log_info("persona %s: found again, %s", p->rec.name,
-		    p->paused ? "paused" : "running");
+		if (stood != NULL)
+			log_warn("persona %s: found again; it stands still: "
+			    "%s", p->rec.name, stood);
+		else
+			log_info("persona %s: found again, %s", p->rec.name,
+			    p->paused ? "paused" : "running");
 		return;
 	}
 	if (out.released) {

@@ -94,11 +94,13 @@ guest_trace_read(const struct daemon *d, const char *id, enum guest_trace of,
 	return r;
 }
 
+/* A socket for its address, or -errno. */
 static int
-socket_address(const struct daemon *d, const char *id, enum guest_trace of,
+trace_socket(const struct daemon *d, const char *id, enum guest_trace of,
     struct sockaddr_un *sun)
 {
 	char path[PATH_MAX_BYTES];
+	int fd;
 
 	memset(sun, 0, sizeof(*sun));
 	sun->sun_family = AF_UNIX;
@@ -106,7 +108,8 @@ socket_address(const struct daemon *d, const char *id, enum guest_trace of,
 	if (strlen(path) >= sizeof(sun->sun_path))
 		return -ENAMETOOLONG;
 	strcpy(sun->sun_path, path);
-	return 0;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return fd < 0 ? -errno : fd;
 }
 
 int
@@ -114,13 +117,10 @@ guest_trace_listen(const struct daemon *d, const char *id, enum guest_trace of,
     int *fdp)
 {
 	struct sockaddr_un sun;
-	int fd, r;
+	int fd = trace_socket(d, id, of, &sun), r;
 
-	if ((r = socket_address(d, id, of, &sun)) < 0)
-		return r;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	(void)unlink(sun.sun_path);
 	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ||
 	    chmod(sun.sun_path, 0600) < 0 || listen(fd, 4) < 0) {
@@ -137,13 +137,10 @@ guest_trace_connect(const struct daemon *d, const char *id,
     enum guest_trace of, int *fdp)
 {
 	struct sockaddr_un sun;
-	int fd, r;
+	int fd = trace_socket(d, id, of, &sun), r;
 
-	if ((r = socket_address(d, id, of, &sun)) < 0)
-		return r;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
 		r = -errno;
 		close(fd);

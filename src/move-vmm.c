@@ -54,18 +54,12 @@ saved(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 
 	if (m == NULL)
 		return;
-	if (r == 0 && (reply->result_case != PERSONA__VMM__REPLY__RESULT_SAVE ||
-	    reply->save->bytes == 0 || reply->save->bytes > STATE_BLOB_MAX ||
-	    (m->state_fd = ipc_take_fd(msg, 0)) < 0)) {
-		r = -EPROTO;
-		why = "persona-vmm gave no machine state";
-	}
-	if (r < 0) {
+	if (vmm_take_state(r, reply, msg, &m->state_fd, &m->state_bytes,
+	    &why) < 0) {
 		snprintf(m->why, sizeof(m->why), "%s", why);
 		move_happen(m, HANDOVER_PARK_FAILED, 0, 0);
 		return;
 	}
-	m->state_bytes = reply->save->bytes;
 	move_happen(m, HANDOVER_PARKED, 0, 0);
 }
 

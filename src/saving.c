@@ -182,17 +182,11 @@ state_saved(void *arg, int r, const char *why,
 
 	if (s == NULL)
 		return;
-	if (r == 0 && (reply->result_case != PERSONA__VMM__REPLY__RESULT_SAVE ||
-	    reply->save->bytes == 0 || reply->save->bytes > STATE_BLOB_MAX ||
-	    (s->state_fd = ipc_take_fd(msg, 0)) < 0)) {
-		r = -EPROTO;
-		why = "persona-vmm gave no machine state";
-	}
-	if (r < 0) {
+	if (vmm_take_state(r, reply, msg, &s->state_fd, &s->state_bytes,
+	    &why) < 0) {
 		saving_fail(s, REASON_VMM_FAILED, why);
 		return;
 	}
-	s->state_bytes = reply->save->bytes;
 	saving_stopped(s);
 }
 

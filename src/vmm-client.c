@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "log.h"
 #include "procbusy.h"
 
@@ -304,6 +305,23 @@ vmm_save(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done, void *arg)
 	req.what_case = FIELD(SAVE);
 	req.save = &save;
 	return vmm_request(v, &req, NULL, 0, timeout_ms, done, arg);
+}
+
+int
+vmm_take_state(int r, const Persona__Vmm__Reply *reply, struct ipc_msg *msg,
+    int *fd, uint64_t *bytes, const char **why)
+{
+	if (r < 0)
+		return r;
+	if (reply->result_case != PERSONA__VMM__REPLY__RESULT_SAVE ||
+	    reply->save->bytes == 0 || reply->save->bytes > STATE_BLOB_MAX ||
+	    (*fd = ipc_take_fd(msg, 0)) < 0) {
+		*fd = -1;
+		*why = "persona-vmm gave no machine state";
+		return -EPROTO;
+	}
+	*bytes = reply->save->bytes;
+	return 0;
 }
 
 int

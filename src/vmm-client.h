@@ -74,6 +74,13 @@ int	vmm_resume_after(struct vmm *v, uint64_t stopped_for_ns,
 	    uint32_t timeout_ms, vmm_done_fn *done, void *arg);
 int	vmm_save(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,
 	    void *arg);
+/*
+ * The machine state out of vmm_save()'s answer: its memory file in *fd, now the
+ * caller's, and its length. r, when the answer was an error already; -EPROTO with
+ * *why when there is no state in it, and then *fd is -1.
+ */
+int	vmm_take_state(int r, const Persona__Vmm__Reply *reply,
+	    struct ipc_msg *msg, int *fd, uint64_t *bytes, const char **why);
 int	vmm_load(struct vmm *v, int state_fd, uint32_t timeout_ms,
 	    vmm_done_fn *done, void *arg);
 int	vmm_stop(struct vmm *v, uint32_t timeout_ms, vmm_done_fn *done,

@@ -39,13 +39,6 @@ struct receiver {
 
 /* --- what the engine reports ------------------------------------------------ */
 
-static uint64_t
-engine_now(void *arg)
-{
-	(void)arg;
-	return clock_now_ns();
-}
-
 static void
 engine_again(void *arg)
 {
@@ -260,7 +253,7 @@ static int
 receive_open(struct worker *w, void **role)
 {
 	static const struct sync_receive_ops ops = {
-		.now_ns = engine_now, .again = engine_again,
+		.now_ns = worker_now_ns, .again = engine_again,
 		.offered = engine_offered, .asked = engine_asked,
 		.verified = engine_verified,
 		.released = engine_released, .progress = engine_progress,

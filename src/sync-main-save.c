@@ -54,13 +54,6 @@ again(void *arg)
 	worker_again(((struct saver *)arg)->w);
 }
 
-static uint64_t
-now_ns(void *arg)
-{
-	(void)arg;
-	return clock_now_ns();
-}
-
 static void
 harvest(void *arg, bool start)
 {
@@ -126,7 +119,7 @@ failed(void *arg, int r)
 
 static const struct sync_save_ops engine_ops = {
 	.again = again,
-	.now_ns = now_ns,
+	.now_ns = worker_now_ns,
 	.harvest = harvest,
 	.want_stop = want_stop,
 	.copied = copied,

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "gate-command.h"
-#include "clock.h"
 #include "log.h"
 #include "reason.h"
 #include "space.h"
@@ -68,13 +67,6 @@ fail(struct sender *s, uint32_t reason, const char *text)
 }
 
 /* --- what the engine asks --------------------------------------------------- */
-
-static uint64_t
-engine_now(void *arg)
-{
-	(void)arg;
-	return clock_now_ns();
-}
 
 static void
 engine_again(void *arg)
@@ -217,14 +209,14 @@ static int
 make_engine(struct sender *s, struct stream **streams, size_t n)
 {
 	static const struct sync_send_ops ops = {
-		.now_ns = engine_now, .again = engine_again,
+		.now_ns = worker_now_ns, .again = engine_again,
 		.harvest = engine_harvest, .throttle = engine_throttle,
 		.want_stop = engine_want_stop, .prepared = engine_prepared,
 		.running = engine_running, .progress = engine_progress,
 		.ended = engine_ended,
 	};
 	static const struct sync_ask_ops ask_ops = {
-		.now_ns = engine_now, .again = engine_again,
+		.now_ns = worker_now_ns, .again = engine_again,
 		.harvest = engine_harvest, .answered = ask_answered,
 		.ended = ask_ended,
 	};

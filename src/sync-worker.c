@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "clock.h"
 #include "log.h"
 #include "space.h"
 
@@ -23,6 +24,13 @@ worker_again(struct worker *w)
 
 	/* A timer, not event_active(): descriptors are polled in between. */
 	(void)event_add(w->step_event, &now);
+}
+
+uint64_t
+worker_now_ns(void *unused)
+{
+	(void)unused;
+	return clock_now_ns();
 }
 
 static void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The process around a sync engine: its event loop, its clock, and its one
- * connection to personad. Both roles of persona-sync stand on it. Knows no page,
- * no stream and neither role's messages, only their envelope.
+ * connection to personad. Each role of persona-sync stands on it. Knows no page,
+ * no stream and no role's messages, only their envelope.
  */
 #ifndef SYNC_WORKER_H
 #define SYNC_WORKER_H
@@ -22,7 +22,7 @@ struct space_plan;
 
 struct worker;
 
-/* A role of persona-sync: sync-main-send.c, sync-main-receive.c. */
+/* A role of persona-sync, one file each: sync-main-ROLE.c. */
 struct worker_role {
 	const char	*name;
 	enum sandbox_role sandbox;
@@ -60,10 +60,13 @@ int	worker_run(const struct worker_role *role, int ipc_fd);
 /* Call the role's step from the loop, soon. */
 void	worker_again(struct worker *w);
 
+/* What an engine asks for the time, whoever is its owner: clock.h's. */
+uint64_t worker_now_ns(void *unused);
+
 /*
  * The space that personad describes, on the descriptors of its message from *n_fds
- * on, in their order; *n_fds grows by those that are taken. Absent regions mean RAM alone. 0; -EINVAL
- * when it is not what the plan says; or -errno.
+ * on, in their order; *n_fds grows by those that are taken. Absent regions mean RAM
+ * alone. 0; -EINVAL when it is not what the plan says; or -errno.
  */
 int	worker_space(struct space **sp, const struct space_plan *plan,
 	    Persona__Transfer__Region *const *regions, size_t n_regions,

@@ -202,6 +202,23 @@ ctl_refused(const struct ctl *ctl, const Persona__Control__Reply *reply)
 	    reply->message != NULL ? reply->message : strerror(-reply->error));
 }
 
+int
+ctl_outcome(const struct ctl *ctl, int r, Persona__Control__Reply *reply,
+    Persona__Control__Reply **last)
+{
+	int status;
+
+	if (r <= 0)
+		return ctl_lost(ctl, r);
+	if (reply->error == 0) {
+		*last = reply;
+		return CTL_OK;
+	}
+	status = ctl_refused(ctl, reply);
+	persona__control__reply__free_unpacked(reply, NULL);
+	return status;
+}
+
 /*
  * A long list comes in several replies: the personas of `earlier` go before those
  * of `reply`. Frees `earlier`, NULL included. 0 or -ENOMEM.

@@ -61,4 +61,12 @@ int	ctl_lost(const struct ctl *ctl, int r);
 int	ctl_refused(const struct ctl *ctl,
 	    const Persona__Control__Reply *reply);
 
+/*
+ * What a row of replies came to: `r` of ctl_next_reply(), and with r 1 the last
+ * reply, which goes to *last when all went well. A failure is reported, and the
+ * reply freed. A ctl_exit.
+ */
+int	ctl_outcome(const struct ctl *ctl, int r,
+	    Persona__Control__Reply *reply, Persona__Control__Reply **last);
+
 #endif

@@ -10,6 +10,7 @@
 #include "ctl-client.h"
 #include "ctl-json.h"
 #include "ctl-parse.h"
+#include "ctl-plain.h"
 #include "ctl-preflight.h"
 #include "ctl-progress.h"
 #include "ctl-text.h"
@@ -403,18 +404,6 @@ ctl_status(struct ctl *ctl, int argc, char **argv)
 int
 ctl_cancel(struct ctl *ctl, int argc, char **argv)
 {
-	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
-	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
-	const char *arg;
-	int status;
-
-	if ((status = ctl_no_options(ctl, argc, argv)) != CTL_OK ||
-	    (status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
-		return status;
-	name.name = (char *)(uintptr_t)arg;
-	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CANCEL;
-	req.cancel = &name;
-	if ((status = ctl_call(ctl, &req, NULL)) != CTL_OK)
-		return status;
-	return ctl_done(ctl);
+	return ctl_call_named(ctl, argc, argv,
+	    PERSONA__CONTROL__REQUEST__WHAT_CANCEL);
 }

@@ -10,6 +10,7 @@
 #include "control.pb-c.h"
 #include "ctl-client.h"
 #include "ctl-json.h"
+#include "ctl-plain.h"
 #include "ctl-table.h"
 #include "ctl-text.h"
 #include "ctl.h"
@@ -111,20 +112,16 @@ peers_names(const Persona__Control__Reply *reply)
 int
 ctl_peers(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option flag = { "names", no_argument, NULL, 'n' };
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Peers peers = PERSONA__CONTROL__PEERS__INIT;
 	Persona__Control__Reply *reply;
-	bool names = false;
+	bool names;
 	int status;
 
-	status = ctl_flag_option(ctl, argc, argv, &flag, &names);
-	if (status != CTL_OK ||
-	    (status = ctl_arguments(ctl, argc, argv, 0, 0, NULL)) != CTL_OK)
-		return status;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_PEERS;
 	req.peers = &peers;
-	if ((status = ctl_call(ctl, &req, &reply)) != CTL_OK)
+	status = ctl_call_list(ctl, argc, argv, &req, &names, &reply);
+	if (status != CTL_OK)
 		return status;
 	if (ctl->json)
 		status = peers_json(reply);

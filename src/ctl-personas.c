@@ -6,6 +6,7 @@
 #include "control.pb-c.h"
 #include "ctl-client.h"
 #include "ctl-parse.h"
+#include "ctl-plain.h"
 #include "ctl-vault.h"
 #include "ctl.h"
 
@@ -15,28 +16,6 @@ call_and_say(struct ctl *ctl, const Persona__Control__Request *req)
 	int status = ctl_call(ctl, req, NULL);
 
 	return status == CTL_OK ? ctl_done(ctl) : status;
-}
-
-/*
- * Requests that are nothing but a Name share one shape: all of them are pointers
- * in the same union, told apart by the case.
- */
-static int
-name_request(struct ctl *ctl, int argc, char **argv,
-    Persona__Control__Request__WhatCase what)
-{
-	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
-	Persona__Control__Name name = PERSONA__CONTROL__NAME__INIT;
-	const char *arg;
-	int status;
-
-	if ((status = ctl_no_options(ctl, argc, argv)) != CTL_OK ||
-	    (status = ctl_persona_argument(ctl, argc, argv, &arg)) != CTL_OK)
-		return status;
-	name.name = (char *)(uintptr_t)arg;
-	req.what_case = what;
-	req.start = &name;
-	return call_and_say(ctl, &req);
 }
 
 int
@@ -69,21 +48,21 @@ ctl_start(struct ctl *ctl, int argc, char **argv)
 int
 ctl_kill(struct ctl *ctl, int argc, char **argv)
 {
-	return name_request(ctl, argc, argv,
+	return ctl_call_named(ctl, argc, argv,
 	    PERSONA__CONTROL__REQUEST__WHAT_KILL);
 }
 
 int
 ctl_pause(struct ctl *ctl, int argc, char **argv)
 {
-	return name_request(ctl, argc, argv,
+	return ctl_call_named(ctl, argc, argv,
 	    PERSONA__CONTROL__REQUEST__WHAT_PAUSE);
 }
 
 int
 ctl_resume(struct ctl *ctl, int argc, char **argv)
 {
-	return name_request(ctl, argc, argv,
+	return ctl_call_named(ctl, argc, argv,
 	    PERSONA__CONTROL__REQUEST__WHAT_RESUME);
 }
 

@@ -134,15 +134,7 @@ run(struct follow *w, const Persona__Control__Request *req,
 	ctl_client_close(c);
 	if (w->drawn)
 		fputs("\r\033[K", stderr);
-	if (r <= 0)
-		return ctl_lost(w->ctl, r);
-	if (reply->error == 0) {
-		*last = reply;
-		return CTL_OK;
-	}
-	status = ctl_refused(w->ctl, reply);
-	persona__control__reply__free_unpacked(reply, NULL);
-	return status;
+	return ctl_outcome(w->ctl, r, reply, last);
 }
 
 /* What was done, in a line; frees the reply. */

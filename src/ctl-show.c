@@ -11,6 +11,7 @@
 #include "ctl-client.h"
 #include "ctl-json.h"
 #include "ctl-net.h"
+#include "ctl-plain.h"
 #include "ctl-policy.h"
 #include "ctl-table.h"
 #include "ctl-text.h"
@@ -211,20 +212,16 @@ list_table(const Persona__Control__Reply *reply)
 int
 ctl_list(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option flag = { "names", no_argument, NULL, 'n' };
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__List list = PERSONA__CONTROL__LIST__INIT;
 	Persona__Control__Reply *reply;
-	bool names = false;
+	bool names;
 	int status;
 
-	status = ctl_flag_option(ctl, argc, argv, &flag, &names);
-	if (status != CTL_OK ||
-	    (status = ctl_arguments(ctl, argc, argv, 0, 0, NULL)) != CTL_OK)
-		return status;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_LIST;
 	req.list = &list;
-	if ((status = ctl_call(ctl, &req, &reply)) != CTL_OK)
+	status = ctl_call_list(ctl, argc, argv, &req, &names, &reply);
+	if (status != CTL_OK)
 		return status;
 	if (ctl->json)
 		status = list_json(reply);

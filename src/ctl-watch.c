@@ -173,7 +173,7 @@ take_replies(struct watch *w, struct ctl_client *c,
     Persona__Control__Reply **last)
 {
 	Persona__Control__Reply *reply;
-	int r, status;
+	int r;
 
 	while ((r = ctl_next_reply(c, false, &reply, NULL)) > 0) {
 		show(w, reply);
@@ -184,15 +184,7 @@ take_replies(struct watch *w, struct ctl_client *c,
 	if (r == -EAGAIN)
 		return -1;
 	clear_bar(w);
-	if (r <= 0)
-		return ctl_lost(w->ctl, r);
-	if (reply->error == 0) {
-		*last = reply;
-		return CTL_OK;
-	}
-	status = ctl_refused(w->ctl, reply);
-	persona__control__reply__free_unpacked(reply, NULL);
-	return status;
+	return ctl_outcome(w->ctl, r, reply, last);
 }
 
 static int

@@ -429,17 +429,50 @@ no_room(void)
 	teardown();
 }
 
-/* Saved while it waits for room, it is done where the state is loaded. */
-static void
-no_room_but_elsewhere(void)
+static Persona__State__DeviceState *
+new_state(void)
 {
 	Persona__State__DeviceState *s = malloc(sizeof(*s));
-	struct dev *source;
-	struct disk *other;
 
 	CU_ASSERT_FATAL(s != NULL);
 	persona__state__device_state__init(s);
 	s->name = strdup("disk0");
+	return s;
+}
+
+/* The same memory, another device, another disk. */
+struct elsewhere {
+	struct dev	*source;
+	struct disk	*other;
+};
+
+static void
+go_elsewhere(struct elsewhere *e)
+{
+	e->source = d;
+	bus_free(f.env.bus);
+	CU_ASSERT_FATAL(bus_new(&f.env.bus) == 0);
+	e->other = disk_of(false);
+	d = device_of(e->other);
+}
+
+/* From here on the disk is the one there; teardown() ends the device it left. */
+static void
+forget_source(struct elsewhere *e)
+{
+	dev_virtio_blk_ops.free(d);
+	d = e->source;
+	disk_free(disk);
+	disk = e->other;
+}
+
+/* Saved while it waits for room, it is done where the state is loaded. */
+static void
+no_room_but_elsewhere(void)
+{
+	Persona__State__DeviceState *s = new_state();
+	struct elsewhere e;
+
 	setup(F_ALL);
 	full = true;
 	fill_data('m', 512);
@@ -448,19 +481,12 @@ no_room_but_elsewhere(void)
 	stop();
 	CU_ASSERT_FATAL(dev_virtio_blk_ops.save(d, s) == 0);
 	full = false;
-	source = d;
-	bus_free(f.env.bus);
-	CU_ASSERT_FATAL(bus_new(&f.env.bus) == 0);
-	other = disk_of(false);
-	d = device_of(other);
+	go_elsewhere(&e);
 	CU_ASSERT(dev_virtio_blk_ops.check(d, s) == 0);
 	dev_virtio_blk_ops.load(d, s);
 	start();
 	CU_ASSERT(answered(1) && status() == OK);
-	dev_virtio_blk_ops.free(d);
-	d = source;
-	disk_free(disk);
-	disk = other;
+	forget_source(&e);
 	CU_ASSERT(stored_at(1536) == 'm');
 	persona__state__device_state__free_unpacked(s, NULL);
 	teardown();
@@ -469,13 +495,9 @@ no_room_but_elsewhere(void)
 static void
 going_on_elsewhere(void)
 {
-	Persona__State__DeviceState *s = malloc(sizeof(*s));
-	struct dev *source;
-	struct disk *other;
+	Persona__State__DeviceState *s = new_state();
+	struct elsewhere e;
 
-	CU_ASSERT_FATAL(s != NULL);
-	persona__state__device_state__init(s);
-	s->name = strdup("disk0");
 	setup(F_ALL);
 	CU_ASSERT(ask(OUT, 0, 512) == OK);
 	stop();
@@ -485,12 +507,7 @@ going_on_elsewhere(void)
 	CU_ASSERT(s->blk != NULL &&
 	    s->blk->bytes == DISK_BYTES);
 
-	/* The same memory, another device, another disk. */
-	source = d;
-	bus_free(f.env.bus);
-	CU_ASSERT_FATAL(bus_new(&f.env.bus) == 0);
-	other = disk_of(false);
-	d = device_of(other);
+	go_elsewhere(&e);
 	s->blk->bytes += 4096;
 	CU_ASSERT(dev_virtio_blk_ops.check(d, s) < 0);
 	s->blk->bytes -= 4096;
@@ -503,10 +520,7 @@ going_on_elsewhere(void)
 	start();
 	CU_ASSERT(answered(2) && status() == OK);
 	CU_ASSERT(stored_at(1024) == 0);	/* not on the one left behind */
-	dev_virtio_blk_ops.free(d);
-	d = source;
-	disk_free(disk);
-	disk = other;
+	forget_source(&e);
 	CU_ASSERT(stored_at(1024) == 'e');
 	persona__state__device_state__free_unpacked(s, NULL);
 	teardown();
@@ -515,11 +529,8 @@ going_on_elsewhere(void)
 static void
 empty_slot(void)
 {
-	Persona__State__DeviceState *s = malloc(sizeof(*s));
+	Persona__State__DeviceState *s = new_state();
 
-	CU_ASSERT_FATAL(s != NULL);
-	persona__state__device_state__init(s);
-	s->name = strdup("disk0");
 	fake_env_init(&f, RAM);
 	d = device_of(NULL);
 	start();

@@ -12,6 +12,8 @@
 struct bell {
 	int		fd;
 	struct event	*ev;
+	struct event	*rest;		/* NULL: as often as it is rung */
+	unsigned int	every_ms;
 	void		(*heard)(void *arg);
 	void		*arg;
 };
@@ -20,11 +22,26 @@ static void
 rung_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct bell *b = arg;
+	const struct timeval tv = { .tv_sec = b->every_ms / 1000,
+	    .tv_usec = b->every_ms % 1000 * 1000 };
 	uint64_t n;
 
 	(void)what;
-	if (read(fd, &n, sizeof(n)) >= 0)
-		b->heard(b->arg);
+	if (read(fd, &n, sizeof(n)) < 0)
+		return;
+	if (b->rest != NULL && event_add(b->rest, &tv) == 0)
+		(void)event_del(b->ev);
+	b->heard(b->arg);
+}
+
+static void
+rested_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct bell *b = arg;
+
+	(void)fd;
+	(void)what;
+	(void)event_add(b->ev, NULL);
 }
 
 int
@@ -52,11 +69,21 @@ fail:
 	return r;
 }
 
+int
+bell_pace(struct bell *b, unsigned int every_ms)
+{
+	b->rest = evtimer_new(event_get_base(b->ev), rested_cb, b);
+	b->every_ms = every_ms;
+	return b->rest == NULL ? -ENOMEM : 0;
+}
+
 void
 bell_free(struct bell *b)
 {
 	if (b == NULL)
 		return;
+	if (b->rest != NULL)
+		event_free(b->rest);
 	if (b->ev != NULL)
 		event_free(b->ev);
 	if (b->fd >= 0)

@@ -14,6 +14,9 @@ int	bell_new(struct bell **bp, struct event_base *base,
 /* NULL is fine. */
 void	bell_free(struct bell *b);
 
+/* From now on it is heard at most once in so many milliseconds. 0 or -ENOMEM. */
+int	bell_pace(struct bell *b, unsigned int every_ms);
+
 /* Any thread. 0 or -errno. */
 int	bell_ring(struct bell *b);
 

@@ -48,6 +48,7 @@ struct control {
 	int		ram_fd;			/* handed to every new owner */
 	uint64_t	ram_bytes;
 	struct disk	*disks[DISKS_MAX];	/* the machine's; outlive it */
+	struct bell	*disk_trouble;		/* rung when one of them fails */
 	uint64_t	*bitmap;		/* shared with the transfer */
 	size_t		bitmap_len;
 	char		stood[HV_WHY_MAX];	/* why it stands still; "": it does not */
@@ -62,6 +63,7 @@ struct control {
 struct answer {
 	Persona__Vmm__Reply	reply;
 	Persona__Vmm__HelloResult hello;
+	Persona__Vmm__DiskFailed disks[DISKS_MAX], *disk_list[DISKS_MAX];
 	Persona__Vmm__HarvestResult harvest;
 	Persona__Vmm__SaveResult save;
 	Persona__Vmm__StatsResult stats;
@@ -97,6 +99,9 @@ int	control_open(struct control *c, struct conn *conn, int fd);
 void	control_drop(struct conn *conn);
 /* Tell the owner that it stands still and why; NULL: it goes on, if it did. */
 void	control_stood(struct control *c, const char *why);
+/* What there is to say of disk i; false: storage has never failed it. */
+bool	control_disk_failed(const struct control *c, unsigned int i,
+	    Persona__Vmm__DiskFailed *out);
 /* Tell the owner how the guest ended, now or when one comes; leave soon after. */
 void	control_tell_end(struct control *c);
 

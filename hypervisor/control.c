@@ -20,9 +20,12 @@
 #include <unistd.h>
 
 #include "acceptor.h"
+#include "bell.h"
 #include "control-private.h"
+#include "disk.h"
 #include "log.h"
 
+#define DISK_TROUBLE_MS		1000	/* a storm of errors is told in doses */
 #define REPLY_TIMEOUT_MS	1000	/* an asker that does not read is gone */
 #define EXIT_POLL_MS		10	/* has the owner read the end yet? */
 #define EXIT_WAIT_MS		2000	/* vmm.proto, Exited */
@@ -210,10 +213,22 @@ send_exited(struct control *c)
 	c->exit_told = ipc_send(c->owner.fd, &m.base, NULL, 0, 0) == 0;
 }
 
+/* The next owner hears of it by Hello. */
+static void
+tell_owner(struct control *c, Persona__Vmm__Event *event)
+{
+	Persona__Vmm__VmmMessage m = PERSONA__VMM__VMM_MESSAGE__INIT;
+
+	m.kind_case = PERSONA__VMM__VMM_MESSAGE__KIND_EVENT;
+	m.event = event;
+	if (c->owner.fd >= 0 && ipc_send(c->owner.fd, &m.base, NULL, 0,
+	    REPLY_TIMEOUT_MS) < 0)
+		control_drop(&c->owner);
+}
+
 void
 control_stood(struct control *c, const char *why)
 {
-	Persona__Vmm__VmmMessage m = PERSONA__VMM__VMM_MESSAGE__INIT;
 	Persona__Vmm__Event event = PERSONA__VMM__EVENT__INIT;
 	Persona__Vmm__Stood stood = PERSONA__VMM__STOOD__INIT;
 
@@ -223,12 +238,33 @@ control_stood(struct control *c, const char *why)
 	stood.why = why != NULL ? c->stood : NULL;
 	event.what_case = PERSONA__VMM__EVENT__WHAT_STOOD;
 	event.stood = &stood;
-	m.kind_case = PERSONA__VMM__VMM_MESSAGE__KIND_EVENT;
-	m.event = &event;
-	/* The next owner hears of it by Hello. */
-	if (c->owner.fd >= 0 && ipc_send(c->owner.fd, &m.base, NULL, 0,
-	    REPLY_TIMEOUT_MS) < 0)
-		control_drop(&c->owner);
+	tell_owner(c, &event);
+}
+
+bool
+control_disk_failed(const struct control *c, unsigned int i,
+    Persona__Vmm__DiskFailed *out)
+{
+	persona__vmm__disk_failed__init(out);
+	out->disk = i;
+	out->errors = c->disks[i] == NULL ? 0 : disk_errors(c->disks[i],
+	    &out->last_error);
+	return out->errors > 0;
+}
+
+/* From the loop, now and then while storage fails. */
+static void
+disk_trouble(void *arg)
+{
+	struct control *c = arg;
+	Persona__Vmm__Event event = PERSONA__VMM__EVENT__INIT;
+	Persona__Vmm__DiskFailed failed;
+
+	event.what_case = PERSONA__VMM__EVENT__WHAT_DISK_FAILED;
+	event.disk_failed = &failed;
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (control_disk_failed(c, i, &failed))
+			tell_owner(c, &event);
 }
 
 /* Whether nothing of ours waits in the owner's socket any more. */
@@ -293,6 +329,9 @@ control_new(struct control **cp, struct event_base *base,
 	c->listen_fd = listen_fd;
 	c->ram_fd = -1;
 	snprintf(c->name, sizeof(c->name), "?");
+	if ((r = bell_new(&c->disk_trouble, base, disk_trouble, c)) < 0 ||
+	    (r = bell_pace(c->disk_trouble, DISK_TROUBLE_MS)) < 0)
+		goto out;
 	if (listen_fd >= 0 && (r = acceptor_new(&c->acceptor, base, listen_fd,
 	    "control", called, c)) < 0)
 		goto out;
@@ -320,6 +359,7 @@ control_free(struct control *c)
 	conn_close(&c->owner);
 	request_transfer_over(c);
 	create_undo(c);
+	bell_free(c->disk_trouble);
 	acceptor_free(c->acceptor);
 	if (c->listen_fd >= 0)
 		close(c->listen_fd);

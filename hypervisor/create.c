@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bell.h"
 #include "boot.h"
 #include "control-private.h"
 #include "disk.h"
@@ -77,6 +78,13 @@ boot(struct control *c, const Persona__Vmm__Create *q, int kernel_fd,
 	return -EINVAL;
 }
 
+/* From the thread that serves a disk. */
+static void
+disk_has_failed(void *arg)
+{
+	(void)bell_ring(arg);
+}
+
 static int
 open_disk(struct control *c, unsigned int i, const Persona__Vmm__Create *q,
     struct given *given, struct answer *a)
@@ -89,6 +97,8 @@ open_disk(struct control *c, unsigned int i, const Persona__Vmm__Create *q,
 		.read_only = disk->read_only,
 		.map_fd = -1,
 		.base_fd = -1,
+		.failed = disk_has_failed,
+		.failed_arg = c->disk_trouble,
 	};
 	int r;
 

@@ -28,6 +28,10 @@ struct disk {
 	bool		read_only;
 	int		fd, map_fd, base_fd;
 	struct disk_map	*map;		/* NULL: not layered */
+	void		(*failed)(void *arg);
+	void		*failed_arg;
+	uint64_t	n_errors;	/* atomic */
+	int		last_error;	/* atomic */
 	bool		complained;	/* the writer's: writing fails */
 	bool		flush_complained;
 	bool		logging;	/* atomic */
@@ -93,6 +97,8 @@ disk_new(struct disk **dp, const struct disk_config *c)
 	d->fd = c->fd;
 	d->map_fd = c->map_fd;
 	d->base_fd = c->base_fd;
+	d->failed = c->failed;
+	d->failed_arg = c->failed_arg;
 	if (c->fd < 0 || (c->map_fd < 0) != (c->base_fd < 0))
 		goto fail;
 	if ((r = check_sizes(d)) < 0)
@@ -134,6 +140,28 @@ bool
 disk_is_read_only(const struct disk *d)
 {
 	return d->read_only;
+}
+
+/* --- failures ------------------------------------------------------------ */
+
+/* Storage said no to a request that was right; `r` again. */
+static int
+failed(struct disk *d, int r)
+{
+	__atomic_store_n(&d->last_error, r, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&d->n_errors, 1, __ATOMIC_RELEASE);
+	if (d->failed != NULL)
+		d->failed(d->failed_arg);
+	return r;
+}
+
+uint64_t
+disk_errors(const struct disk *d, int *last)
+{
+	uint64_t n = __atomic_load_n(&d->n_errors, __ATOMIC_ACQUIRE);
+
+	*last = __atomic_load_n(&d->last_error, __ATOMIC_RELAXED);
+	return n;
 }
 
 /* --- dirty pages --------------------------------------------------------- */
@@ -341,7 +369,7 @@ disk_read(struct disk *d, const struct iovec *iov, unsigned int n,
 		    d->base_fd, &c, at, run);
 
 		if (r < 0)
-			return r;
+			return failed(d, r);
 		at += run;
 		len -= run;
 	}
@@ -463,7 +491,7 @@ changed(struct disk *d, uint64_t at, uint64_t len, int r)
 		claim(d, at, len);
 	mark_dirty(d, at, len);		/* a failed write may have written */
 	complain(d, r);
-	return r;
+	return r == 0 || r == -ENOSPC || r == -EDQUOT ? r : failed(d, r);
 }
 
 static int
@@ -520,7 +548,7 @@ disk_flush(struct disk *d)
 	    __ATOMIC_ACQ_REL))
 		log_warn_r(r, "%s: what was written cannot be made durable",
 		    d->name);
-	return r;
+	return r < 0 ? failed(d, r) : 0;
 }
 
 int

@@ -26,6 +26,9 @@ struct disk_config {
 	int		base_fd;	/* with map_fd; read-only, any length */
 	const struct disk_io_ops *io;	/* NULL: the kernel's */
 	void		*io_arg;
+	/* Storage has failed once more (disk_errors); any thread. NULL is fine. */
+	void		(*failed)(void *arg);
+	void		*failed_arg;
 };
 
 /* Takes the descriptors, also on failure. 0, -EINVAL for a bad size, -errno. */
@@ -54,6 +57,12 @@ int	disk_zero(struct disk *d, uint64_t at, uint64_t len, bool unmap);
  * kernel may have thrown bytes away: it fails for ever after. 0 or -errno.
  */
 int	disk_flush(struct disk *d);
+
+/*
+ * How often storage has failed a read, write or flush, but for want of room to
+ * write, and how the latest did (-errno; 0: never).
+ */
+uint64_t	disk_errors(const struct disk *d, int *last);
 
 /*
  * Let the files show to other readers all that was written, not necessarily

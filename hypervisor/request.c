@@ -64,6 +64,13 @@ do_hello(struct control *c, const Persona__Vmm__Request *q, struct answer *a)
 	}
 	if (c->stood[0] != '\0')
 		a->hello.stood = c->stood;
+	a->hello.disks_failed = a->disk_list;
+	for (unsigned int i = 0; i < DISKS_MAX; i++) {
+		Persona__Vmm__DiskFailed *disk = &a->disks[i];
+
+		if (control_disk_failed(c, i, disk))
+			a->disk_list[a->hello.n_disks_failed++] = disk;
+	}
 	a->reply.result_case = PERSONA__VMM__REPLY__RESULT_HELLO;
 	a->reply.hello = &a->hello;
 	return 0;

@@ -97,6 +97,7 @@ spec_info(struct persona *p, struct control_disks *l,
     Persona__Control__PersonaInfo *info)
 {
 	Persona__Spec__Spec *spec;
+	int error = 0;
 
 	if (spec_unpack(&p->rec.spec, &spec) < 0)
 		return;
@@ -111,6 +112,10 @@ spec_info(struct persona *p, struct control_disks *l,
 		disk->has_used_bytes = p->rec.holding != HOLDING_AWAY;
 		disk->used_bytes = guest_files_disk_used(p->daemon,
 		    p->rec.id, i);
+		disk->errors = guest_disk_errors(p->guest, i, &error);
+		disk->has_errors = disk->errors > 0;
+		if (disk->has_errors)
+			disk->last_error = strerror(-error);
 	}
 	info->n_disks = spec->n_disks;
 	info->disks = l->list;

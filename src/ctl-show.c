@@ -61,6 +61,10 @@ disks_json(struct json *j, const Persona__Control__PersonaInfo *p)
 		if (disk->has_used_bytes)
 			json_u64(j, "used_bytes", disk->used_bytes);
 		json_bool(j, "read_only", disk->read_only);
+		if (disk->has_errors)
+			json_u64(j, "errors", disk->errors);
+		if (disk->last_error != NULL)
+			json_string(j, "last_error", disk->last_error);
 		json_end(j);
 	}
 	json_end(j);
@@ -271,7 +275,7 @@ show_policy(const Persona__Control__PolicyInfo *p)
 static void
 show_disk(unsigned int i, const Persona__Control__DiskInfo *disk)
 {
-	char label[16], size[32], used[32], text[96];
+	char label[16], size[32], used[32], text[128];
 
 	snprintf(label, sizeof(label), "disk %u", i);
 	text_size(size, sizeof(size), disk->bytes);
@@ -282,6 +286,12 @@ show_disk(unsigned int i, const Persona__Control__DiskInfo *disk)
 	    disk->has_used_bytes ? used : "",
 	    disk->has_used_bytes ? " here" : "");
 	show_line(label, text);
+	if (!disk->has_errors)
+		return;
+	snprintf(text, sizeof(text), "%llu of its requests, which the guest "
+	    "was told; last: %.40s", (unsigned long long)disk->errors,
+	    disk->last_error != NULL ? disk->last_error : "unknown");
+	show_line("STORAGE FAILS", text);
 }
 
 static void

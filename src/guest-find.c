@@ -174,6 +174,8 @@ greeted(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	g->was_running = hello->vcpus ==
 	    PERSONA__VMM__HELLO_RESULT__VCPU_STATE__RUNNING;
 	guest_stood(g, hello->stood);
+	for (size_t i = 0; i < hello->n_disks_failed; i++)
+		guest_disk_failed(g, hello->disks_failed[i]);
 	if (g->net != NULL)
 		guest_net_find(g->net);
 	r = 0;

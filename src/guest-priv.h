@@ -38,6 +38,10 @@ struct guest {
 	bool			*freed;		/* told when freed by an answer */
 	char			why[GUEST_WHY_MAX];
 	char			stood[GUEST_WHY_MAX];	/* "": it does not */
+	struct {
+		uint64_t	errors;
+		int		last_error;
+	} disks[DISKS_MAX];
 };
 
 /* --- guest.c ------------------------------------------------------------------- */
@@ -55,6 +59,9 @@ int	guest_control(struct guest *g, int fd);
 
 /* It stands still, or (NULL) goes on. */
 void	guest_stood(struct guest *g, const char *why);
+
+/* Storage has failed its disk so often; what makes no sense is passed by. */
+void	guest_disk_failed(struct guest *g, const Persona__Vmm__DiskFailed *f);
 
 /* The `ready` event; not when it is being discarded with the question open. */
 void	guest_tell_ready(struct guest *g, int r, const char *why);

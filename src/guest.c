@@ -26,6 +26,7 @@
 /* A large kernel is read and laid out in guest memory, perhaps from slow storage. */
 #define CREATE_TIMEOUT_MS	60000
 #define PLUG_TIMEOUT_MS		5000
+#define ERRNO_MAX		4095	/* of the kernel */
 #define LOST_KILL_MS		2000	/* control lost, process still there */
 
 /* --- the end -------------------------------------------------------------------- */
@@ -149,8 +150,28 @@ vmm_stood(void *arg, const char *why)
 		log_info("persona %s: goes on", g->name);
 }
 
+void
+guest_disk_failed(struct guest *g, const Persona__Vmm__DiskFailed *f)
+{
+	if (f->disk >= DISKS_MAX || f->last_error >= 0 ||
+	    f->last_error < -ERRNO_MAX)
+		return;
+	if (g->disks[f->disk].errors == 0 && f->errors > 0)
+		log_warn("persona %s: the storage of disk %u fails: %s",
+		    g->name, f->disk, strerror(-f->last_error));
+	g->disks[f->disk].errors = f->errors;
+	g->disks[f->disk].last_error = f->last_error;
+}
+
+static void
+vmm_disk_failed(void *arg, const Persona__Vmm__DiskFailed *f)
+{
+	guest_disk_failed(arg, f);
+}
+
 static const struct vmm_events vmm_events = {
 	.stood = vmm_stood,
+	.disk_failed = vmm_disk_failed,
 	.exited = vmm_exited,
 	.lost = vmm_lost,
 };
@@ -482,6 +503,15 @@ const char *
 guest_stands_still(const struct guest *g)
 {
 	return g == NULL || g->stood[0] == '\0' ? NULL : g->stood;
+}
+
+uint64_t
+guest_disk_errors(const struct guest *g, unsigned int disk, int *last)
+{
+	if (g == NULL || disk >= DISKS_MAX)
+		return 0;
+	*last = g->disks[disk].last_error;
+	return g->disks[disk].errors;
 }
 
 bool

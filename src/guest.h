@@ -64,6 +64,9 @@ bool	guest_was_running(const struct guest *g);
 /* Why it stands still though nobody paused it, or NULL. */
 const char *guest_stands_still(const struct guest *g);
 
+/* How often storage has failed this disk of it, and how last (-errno). */
+uint64_t guest_disk_errors(const struct guest *g, unsigned int disk, int *last);
+
 /* The limits of this record are in force from now on. 0 or -errno. */
 int	guest_limit(struct guest *g, const struct persona_record *rec);
 

@@ -116,6 +116,9 @@ take_message(struct vmm *v)
 	else if (m->kind_case == PERSONA__VMM__VMM_MESSAGE__KIND_EVENT &&
 	    m->event->what_case == PERSONA__VMM__EVENT__WHAT_STOOD)
 		v->events.stood(v->arg, m->event->stood->why);
+	else if (m->kind_case == PERSONA__VMM__VMM_MESSAGE__KIND_EVENT &&
+	    m->event->what_case == PERSONA__VMM__EVENT__WHAT_DISK_FAILED)
+		v->events.disk_failed(v->arg, m->event->disk_failed);
 	persona__vmm__vmm_message__free_unpacked(m, NULL);
 	if (freed)
 		return;

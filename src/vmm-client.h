@@ -30,6 +30,8 @@ struct vmm_events {
 	void	(*exited)(void *arg, const Persona__Vmm__Exited *e);
 	/* The guest stands still though nobody asked for it; NULL: it goes on. */
 	void	(*stood)(void *arg, const char *why);
+	/* Storage has failed requests of a disk (vmm.proto). */
+	void	(*disk_failed)(void *arg, const Persona__Vmm__DiskFailed *f);
 	/* The connection is gone; `vmm_free` may be called from here. */
 	void	(*lost)(void *arg);
 };

@@ -98,6 +98,40 @@ found=$(beat_value "$look" found)
 	bad "and finds all that was flushed: $look, flushed $flushed"
 must "the second disk is as it was" cmp -n 3300005 "$source_image" \
 	"$(image disk1.img)"
+
+# --- storage that fails --------------------------------------------------------------
+# A limit on the size of files stands for a medium that does not take every block.
+mustnot "no error is shown where there is none" says 'STORAGE FAILS' show d
+# Only who is the same user may set it, or who has a right that root may lack.
+id_of() { sed -n "s/^$1:[ \t]*\([0-9]*\).*/\1/p" "/proc/$2/status"; }
+fail_storage() {
+	local pid as=
+	pid=$(field d vmm_pid)
+	[ "$(id -u)" != 0 ] || as="setpriv --reuid $(id_of Uid "$pid")
+		--regid $(id_of Gid "$pid") --clear-groups"
+	$as prlimit --pid "$pid" --fsize=65536:
+}
+if command -v prlimit > /dev/null && command -v setpriv > /dev/null; then
+	must "the storage of its disk begins to fail" fail_storage
+	must "show says so" await 30 says \
+		'STORAGE FAILS .*requests.*last: File too large' show d
+	errors=$(field d errors)
+	[ "${errors:-0}" -ge 1 ] && ok "with a number: $errors" ||
+		bad "with a number: $(ctl show d --json)"
+	must "of one disk" says '"errors":[1-9][0-9]*,"last_error":"File too large"}' \
+		show d --json
+	grep -q 'persona d: the storage of disk 0 fails: File too large' "$work/log" &&
+		ok "and the log" || bad "the log says nothing"
+	more_errors() { [ "$(field d errors)" -gt "$errors" ]; }
+	must "it counts on" await 30 more_errors
+	kill -9 "$daemon"
+	wait "$daemon" 2>/dev/null
+	must "personad starts again" start_daemon
+	must "and knows of it" says 'STORAGE FAILS .*File too large' show d
+	must "the guest lives" state_is d running
+else
+	echo "note: failing storage was not tried, there is no prlimit"
+fi
 must "it is stopped" ctl stop d
 must "it is deleted" ctl delete d --yes
 [ -z "$(ls "$work/state/images")" ] && ok "with all its files" ||

@@ -427,6 +427,48 @@ lost_writes(void)
 	layered_end(&l);
 }
 
+static void
+count_call(void *arg)
+{
+	(*(unsigned int *)arg)++;
+}
+
+/* What its owner is told: not of a guest that asks for nonsense, nor of full storage. */
+static void
+failures_are_counted(void)
+{
+	struct fake_storage s;
+	unsigned int calls = 0;
+	struct disk_config c = { .name = "test", .bytes = LAYERED_BYTES,
+	    .map_fd = -1, .base_fd = -1, .io = &fake_storage_ops, .io_arg = &s,
+	    .failed = count_call, .failed_arg = &calls };
+	uint8_t byte[SECTOR] = { 1 };
+	struct iovec v = { byte, sizeof(byte) };
+	struct disk *d = NULL;
+	int last = 1;
+
+	fake_storage_init(&s, 5);
+	c.fd = fake_storage_open(&s, OWN, LAYERED_BYTES);
+	CU_ASSERT_EQUAL_FATAL(disk_new(&d, &c), 0);
+	CU_ASSERT(disk_write(d, &v, 1, 0) == 0);
+	CU_ASSERT(disk_write(d, &v, 1, LAYERED_BYTES) == -EINVAL);
+	s.refuse_write = -ENOSPC;
+	CU_ASSERT(disk_write(d, &v, 1, 0) == -ENOSPC);
+	CU_ASSERT(disk_errors(d, &last) == 0 && last == 0 && calls == 0);
+	s.refuse_write = -EIO;
+	CU_ASSERT(disk_write(d, &v, 1, 0) == -EIO);
+	CU_ASSERT(disk_write(d, &v, 1, SECTOR) == -EIO);
+	CU_ASSERT(disk_errors(d, &last) == 2 && last == -EIO && calls == 2);
+	s.refuse_write = 0;
+	s.refuse_sync = -EROFS;
+	CU_ASSERT(disk_flush(d) == -EROFS);
+	CU_ASSERT(disk_errors(d, &last) == 3 && last == -EROFS && calls == 3);
+	CU_ASSERT(disk_read(d, &v, 1, 0) == 0);
+	CU_ASSERT(disk_errors(d, &last) == 3);
+	disk_free(d);
+	fake_storage_fini(&s);
+}
+
 int
 main(void)
 {
@@ -441,6 +483,7 @@ main(void)
 		{ "a discard over a base stays zero", discard_over_base },
 		{ "full storage is an error and passes", full_storage },
 		{ "a failed flush is never forgotten", lost_writes },
+		{ "failures of storage are counted", failures_are_counted },
 	};
 
 	return unit_main("disk", tests, sizeof(tests) / sizeof(tests[0]));

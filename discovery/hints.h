@@ -46,6 +46,7 @@ void	hints_link_gone(struct hints *h, unsigned int ifindex);
 /* Drop what is overdue. Milliseconds to the next due time, UINT64_MAX: none. */
 uint64_t hints_age(struct hints *h, uint64_t now_ms);
 
+/* Every peer known now, in no order. `each` may not change the hints. */
 void	hints_each(struct hints *h,
 	    void (*each)(void *arg, const struct peer_hint *peer), void *arg);
 

@@ -23,6 +23,7 @@ struct txt {
 	bool		bad;		/* a key of ours had a value that cannot be */
 };
 
+/* Before the first item. Nothing of it needs to be freed. */
 void	txt_init(struct txt *t);
 
 /*

@@ -26,6 +26,7 @@ struct aml {
 	int		error;
 };
 
+/* An empty text. Nothing of it needs to be freed. */
 void	aml_init(struct aml *a);
 
 /* 0, or -E2BIG/-EINVAL when it did not fit or a bracket was left open. */

@@ -20,6 +20,7 @@ struct bus_region_ops {
 		    uint64_t value);
 };
 
+/* Without regions. 0 or -errno; freeing NULL is fine, regions are their owners'. */
 int	bus_new(struct bus **bp);
 void	bus_free(struct bus *b);
 

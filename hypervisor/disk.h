@@ -36,6 +36,7 @@ int	disk_new(struct disk **dp, const struct disk_config *c);
 /* What is written is published (see disk_settle), not flushed. NULL is fine. */
 void	disk_free(struct disk *d);
 
+/* As it was configured; the same for life. */
 uint64_t	disk_bytes(const struct disk *d);
 bool	disk_is_read_only(const struct disk *d);
 

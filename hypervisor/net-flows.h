@@ -21,6 +21,7 @@ struct net_flows;
 
 #define NET_PROBE_MAX	74u	/* bytes: Ethernet, IPv6, TCP */
 
+/* No connection is known. 0 or -ENOMEM; freeing NULL is fine. */
 int	net_flows_new(struct net_flows **fp);
 void	net_flows_free(struct net_flows *f);
 

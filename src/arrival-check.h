@@ -31,23 +31,28 @@ struct objections {
 	} list[OBJECTIONS_MAX];
 };
 
+/* One more (reason.h); over OBJECTIONS_MAX they are dropped, a long text is cut. */
 void	objections_add(struct objections *o, uint32_t reason,
 	    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* All of them as one sentence, cut where it gets too long. */
 void	objections_join(const struct objections *o, char *text, size_t size);
 
-/* What it needs and what is here, in bytes; free figures are 0 when unknown. */
+/*
+ * What it needs and what is here, in bytes; where that is not known, memory_free is
+ * 0 and disk_free UINT64_MAX.
+ */
 struct arrival_room {
 	uint64_t	memory_needed, memory_free;
 	uint64_t	disk_needed, disk_free;
 };
 
+/* Look now; `stored_bytes` is what its files will take. */
 void	arrival_room(const struct daemon *d, const struct persona_record *rec,
 	    uint64_t stored_bytes, struct arrival_room *room);
 
 /*
- * Name, history, processors, policy, and room for its memory and for stored_bytes of files:
+ * Name, history, processors, policy, and room for its memory and its files:
  * everything that speaks against it is added to `o`.
  */
 void	arrival_check(struct daemon *d, const struct persona_record *rec,

@@ -14,6 +14,7 @@ struct gate_stream;
 struct guest;
 struct persona;
 
+/* Nothing arrives yet. 0 or -ENOMEM. */
 int	arrivals_new(struct arrivals **ap, struct daemon *d);
 
 /* personad leaves: what is PREPARED waits on, the rest is forgotten. */

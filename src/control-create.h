@@ -27,6 +27,7 @@ struct create_encrypt {
 	size_t	fd_at;		/* the request's descriptor that holds it */
 };
 
+/* What the request says of it. */
 void	create_wants(const Persona__Control__Create *c,
 	    struct create_encrypt *e);
 

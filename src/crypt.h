@@ -25,6 +25,7 @@
 /* Once, before anything else here. 0 or -ENOSYS. */
 int	crypt_init(void);
 
+/* Random bytes, good enough for keys. Cannot fail once crypt_init() has not. */
 void	crypt_random(void *out, size_t len);
 
 /* Overwrite a secret so that the compiler does not think it pointless. */

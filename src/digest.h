@@ -62,6 +62,10 @@ const struct digest *digest_tree_zero(const struct digest_tree *t);
  */
 bool	digest_tree_settle(struct digest_tree *t, uint64_t max);
 
+/*
+ * The root hash over all pages and the machine state's digest (persona-protocol(7));
+ * settles what is left.
+ */
 void	digest_tree_root(struct digest_tree *t, const struct digest *state,
 	    struct digest *out);
 

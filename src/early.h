@@ -24,6 +24,7 @@ struct early {
 	size_t			bytes;
 };
 
+/* Nothing is kept. _fini frees what is. */
 void	early_init(struct early *e);
 void	early_fini(struct early *e);
 

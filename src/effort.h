@@ -13,6 +13,7 @@ struct effort {
 	unsigned int	fill;	/* 1/65536 of a queue that is not dry, smoothed */
 };
 
+/* Nothing is known of the link yet. */
 void	effort_init(struct effort *e);
 
 /*

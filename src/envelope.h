@@ -44,9 +44,10 @@ int	envelope_writer_new(struct envelope_writer **wp,
 	    const struct envelope_lock *lock, envelope_out_fn *out, void *arg);
 void	envelope_writer_free(struct envelope_writer *w);
 
+/* More of the payload. 0, or -errno also of `out`; then the file is of no use. */
 int	envelope_write(struct envelope_writer *w, const void *data, size_t len);
 
-/* The payload is complete. Nothing may be written after. */
+/* The payload is complete. Nothing may be written after. As envelope_write(). */
 int	envelope_finish(struct envelope_writer *w);
 
 /* Bytes of the file so far. */

@@ -35,6 +35,7 @@ struct estimate {
 	bool		ends;		/* false: it would be given up */
 };
 
+/* Play it through; *e is filled whatever the numbers are. */
 void	estimate_move(const struct estimate_input *in, struct estimate *e);
 
 /*

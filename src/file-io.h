@@ -51,6 +51,7 @@ struct file_pace {
 	uint64_t	told_ns;
 };
 
+/* The work begins (clock.h). */
 void	file_pace_begin(struct file_pace *p, uint64_t now_ns);
 
 /* Figures, a few times a second; `now`: in any case. */

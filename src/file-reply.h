@@ -20,6 +20,7 @@ struct file_reply {
 	uint8_t			root[32];
 };
 
+/* Who asked; `req` stays the control's and is answered by the last word. */
 void	file_reply_begin(struct file_reply *f, struct control_request *req);
 
 /* How far it is. */

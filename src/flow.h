@@ -28,6 +28,7 @@ struct flow {
 	int64_t		tokens;		/* bytes that may go now; < 0: a debt */
 };
 
+/* Nothing is measured, nothing limited. */
 void	flow_init(struct flow *f, uint64_t now_ns);
 
 /* `bytes` were acknowledged, `unacked` are still under way. */
@@ -37,12 +38,12 @@ void	flow_acked(struct flow *f, uint64_t now_ns, size_t bytes,
 /* Nothing is under way although something could be: do not measure this. */
 void	flow_idle(struct flow *f);
 
+/* One round trip, as a heartbeat found it. */
 void	flow_rtt(struct flow *f, uint64_t rtt_ns);
 
 /*
  * How long what is under way may wait in queues. Long rides out the moments when
- * nobody reads; short is what a last stop wants before it. At
- * first short.
+ * nobody reads; short is what a last stop wants before it. At first short.
  */
 #define FLOW_QUEUE_SHORT_NS	25000000ULL
 #define FLOW_QUEUE_LONG_NS	250000000ULL
@@ -53,6 +54,7 @@ size_t	flow_inflight_limit(const struct flow *f);
 
 /* The user's limit in bytes a second, 0 for none. */
 void	flow_set_cap(struct flow *f, uint64_t now_ns, uint64_t cap);
+/* So many bytes were queued, which counts against it. */
 void	flow_spend(struct flow *f, size_t bytes);
 
 /* Bytes the limit allows now; SIZE_MAX without a limit. */

@@ -36,6 +36,7 @@ struct launch_spec {
  */
 typedef void child_end_fn(void *arg, int status);
 
+/* No child yet. 0 or -ENOMEM. */
 int	launcher_new(struct launcher **lp, struct event_base *base);
 
 /* Forgets every child; those with die_with_us are killed. NULL is fine. */
@@ -62,6 +63,7 @@ uid_t	launcher_free_uid(const struct launcher *l, uid_t first, uint32_t n);
 /* Is this process among those we watch? */
 bool	launcher_watches(const struct launcher *l, pid_t pid);
 
+/* 0 for NULL. */
 pid_t	child_pid(const struct child *c);
 
 /* When it started, in clock ticks since boot; 0 when it is gone. */

@@ -52,6 +52,7 @@ struct move {
 
 /* --- move.c --------------------------------------------------------------- */
 
+/* The move that a persona's hook begins; only of a hook that is not incoming. */
 struct move *move_from_hook(struct persona_hook *h);
 
 /* Its last figures are told; what it holds is given back. */
@@ -65,6 +66,7 @@ void	move_close_fd(int *fd);
 /* The worker's first message: whom, what and how. */
 void	move_send_setup(struct move *m);
 
+/* The interface to the peer is said to be down (link-loss.h). */
 void	move_send_link_down(struct move *m);
 
 /*

@@ -28,8 +28,11 @@ struct outbox {
 	size_t			unacked_bytes;	/* waiting and unacked */
 };
 
+/*
+ * Nothing waits. _fini frees what does; what streams are in the middle of must have
+ * been given to outbox_abandon() before.
+ */
 void	outbox_init(struct outbox *o);
-/* Not the frames that streams are in the middle of: outbox_abandon() those first. */
 void	outbox_fini(struct outbox *o);
 
 /*

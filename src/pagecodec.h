@@ -38,6 +38,7 @@ enum page_form {
 #define PAGE_BASE_BYTES		8u
 #define PAGE_DELTA_MAX		1024u	/* beyond this LZ4 does as well */
 
+/* All of its PAGE_BYTES. */
 bool	page_is_zero(const uint8_t *page);
 
 /*
@@ -64,9 +65,10 @@ int	page_delta_apply(uint8_t *page, const uint8_t *body, size_t len);
 #define PAGE_EFFORT_MORE	1
 #define PAGE_EFFORT_MOST	5
 
-/* Contexts of the codecs, for packing and unpacking alike. 0 or -ENOMEM. */
+/* Contexts of the codecs, for packing and unpacking alike. */
 struct page_packer;
 
+/* 0 or -ENOMEM; freeing NULL is fine. */
 int	page_packer_new(struct page_packer **pp);
 void	page_packer_free(struct page_packer *p);
 

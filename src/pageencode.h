@@ -60,6 +60,7 @@ size_t	encoder_take(struct encoder *e, bool all, const uint8_t **payload);
 /* True when a payload is worth taking. */
 bool	encoder_ready(const struct encoder *e);
 
+/* What each form has saved so far; lives as long as the encoder. */
 const struct page_savings *encoder_savings(const struct encoder *e);
 
 #endif

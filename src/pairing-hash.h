@@ -31,6 +31,7 @@ void	pairing_transcript(const struct pairing_share *initiator,
 	    const struct pairing_share *responder, uint32_t version,
 	    uint8_t out[PAIRING_HASH_BYTES]);
 
+/* What both people compare: PAIRING_DIGITS digits and a NUL. */
 void	pairing_make_digits(const uint8_t transcript[PAIRING_HASH_BYTES],
 	    char out[PAIRING_DIGITS + 1]);
 

@@ -14,6 +14,7 @@ struct control_request;
 struct daemon;
 struct pairings;
 
+/* No pairing runs. 0 or -ENOMEM; freeing ends those that do. */
 int	pairings_new(struct pairings **pp, struct daemon *d);
 void	pairings_free(struct pairings *p);
 

@@ -56,6 +56,7 @@ void	personas_free(struct daemon *d);
  */
 void	personas_find_guests(struct daemon *d, void (*done)(struct daemon *d));
 
+/* Of this handset's, those that have moved away too; NULL: there is none. */
 struct persona *persona_by_name(struct daemon *d, const char *name);
 struct persona *persona_by_id(struct daemon *d, const char *id);
 

@@ -35,6 +35,7 @@ int	sql_end(struct registry *r, int result);
 /* Changes or rows as an outcome: 0, `none` when there were none, or -errno. */
 int	sql_one(int changes, int none);
 
+/* Cut at size - 1 bytes; NULL counts as "". */
 void	sql_text(sqlite3_stmt *st, int column, char *to, size_t size);
 
 /* At most `size` bytes; a longer value counts as none. How many there are. */

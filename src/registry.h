@@ -103,6 +103,7 @@ int	registry_persona_get(struct registry *r, const char *name_or_id,
 	    struct persona_record *p);
 
 typedef void persona_each_fn(const struct persona_record *p, void *arg);
+/* `fn` for each, in the order of names. 0 or -errno. */
 int	registry_persona_each(struct registry *r, persona_each_fn *fn,
 	    void *arg);
 
@@ -181,6 +182,7 @@ int	registry_incoming_get(struct registry *r, const char *id,
 	    struct incoming_record *in);
 
 typedef void incoming_each_fn(const struct incoming_record *in, void *arg);
+/* As registry_persona_each, in no order. */
 int	registry_incoming_each(struct registry *r, incoming_each_fn *fn,
 	    void *arg);
 
@@ -198,6 +200,7 @@ int	registry_peer_learn(struct registry *r, const char *fingerprint,
 int	registry_peer_delete(struct registry *r, const char *fingerprint);
 
 typedef void peer_each_fn(const struct peer_record *p, void *arg);
+/* As registry_persona_each. */
 int	registry_peer_each(struct registry *r, peer_each_fn *fn, void *arg);
 
 #endif

@@ -18,6 +18,7 @@ struct daemon;
 struct report;
 struct reports;
 
+/* Nothing to report yet. 0 or -ENOMEM. */
 int	reports_new(struct reports **rp);
 void	reports_free(struct reports *r);
 

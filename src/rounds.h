@@ -51,6 +51,7 @@ int	rounds_payload(struct rounds *r, uint64_t max_pages,
 /* Nothing of this round is left, and its last payload has been given out. */
 bool	rounds_finished(const struct rounds *r);
 
+/* How hard pages are packed from now on (pagecodec.h). */
 void	rounds_set_effort(struct rounds *r, int effort);
 
 /* Hash groups that changed, so that the root is quick at the end. */
@@ -58,6 +59,7 @@ void	rounds_settle(struct rounds *r, uint64_t max_groups);
 void	rounds_root(struct rounds *r, const struct digest *state,
 	    struct digest *root);
 
+/* 1 is the first round. */
 uint32_t rounds_number(const struct rounds *r);
 uint64_t rounds_pages_all(const struct rounds *r);	/* of the first round */
 uint64_t rounds_pages_left(const struct rounds *r);	/* of this round */

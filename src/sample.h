@@ -25,6 +25,7 @@ void	sample_free(struct sample *s);
  */
 int	sample_harvested(struct sample *s, uint64_t now_ns);
 
+/* How many windows have ended. */
 unsigned int sample_windows(const struct sample *s);
 
 struct sample_change {

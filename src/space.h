@@ -56,6 +56,7 @@ int	space_plan(struct space_plan *plan, uint64_t ram_bytes,
 int	space_plan_add(struct space_plan *plan, enum space_kind kind,
 	    uint64_t bytes);
 
+/* The same regions at the same pages. */
 bool	space_plan_equal(const struct space_plan *a,
 	    const struct space_plan *b);
 
@@ -81,6 +82,7 @@ void	space_free(struct space *s);
 int	space_back(struct space *s, size_t i, const int *fds, size_t n_fds,
 	    bool writable);
 
+/* The plan it was made by; lives as long as it does. */
 const struct space_plan *space_regions(const struct space *s);
 
 /* RAM where it is mapped, page 0 first; NULL when nothing is behind it. */

@@ -47,6 +47,7 @@ int	sync_ask_add_stream(struct sync_ask *s, struct stream *stream);
 int	sync_ask_start(struct sync_ask *s, struct space *space,
 	    uint64_t *dirty);
 
+/* As those of sync-send.h. */
 void	sync_ask_harvested(struct sync_ask *s);
 void	sync_ask_cancel(struct sync_ask *s, uint32_t reason, const char *text);
 void	sync_ask_step(struct sync_ask *s);

@@ -72,6 +72,7 @@ void	sync_receive_running(struct sync_receive *s, uint64_t tenure,
 void	sync_receive_cancel(struct sync_receive *s, uint32_t reason,
 	    const char *text);
 
+/* What ops.again asks for. */
 void	sync_receive_step(struct sync_receive *s);
 /* Each 10 ms or so. */
 void	sync_receive_tick(struct sync_receive *s);

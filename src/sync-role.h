@@ -64,6 +64,7 @@ int	sync_role_init(struct sync_role *role, const struct sync_role_ops *ops,
 	    void *engine, const struct sync_owner *owner, uint64_t attempt);
 void	sync_role_fini(struct sync_role *role);
 
+/* The owner's clock, and a step from its loop. */
 uint64_t sync_role_now_ns(const struct sync_role *role);
 void	sync_role_again(struct sync_role *role);
 

@@ -77,6 +77,7 @@ void	sync_send_cancel(struct sync_send *s, uint32_t reason,
 /* The interface that leads to the peer is said to be down: bundle_doubt(). */
 void	sync_send_doubt_link(struct sync_send *s);
 
+/* What ops.again asks for: encode and send while there is room. */
 void	sync_send_step(struct sync_send *s);
 /* Each 10 ms or so. */
 void	sync_send_tick(struct sync_send *s);
@@ -84,6 +85,7 @@ void	sync_send_tick(struct sync_send *s);
 /* Once it runs there: policy_overhead() of this move; 0 when it cannot be told. */
 uint64_t sync_send_overhead_ns(const struct sync_send *s);
 
+/* Where it is, and figures for a person; also after the end. */
 enum sync_state sync_send_state(const struct sync_send *s);
 void	sync_send_progress(struct sync_send *s, struct sync_progress *p);
 

@@ -28,6 +28,7 @@ enum sync_state {
 	SYNC_ENDED,	/* told the owner why; nothing happens any more */
 };
 
+/* For the log; "?" for none of them. */
 const char	*sync_state_name(enum sync_state s);
 
 /* Figures for a person, at most a fraction of a second old. */

@@ -28,6 +28,7 @@ enum vault_state {
 	VAULT_LOST,		/* open once; what served it has died */
 };
 
+/* Looks at the file system: what is mounted now. */
 enum vault_state vault_state(const struct daemon *d, const char *id);
 
 /* Is a passphrase what opens it? False when its key file cannot be read, too. */

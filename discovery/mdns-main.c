@@ -3,7 +3,8 @@
  * persona-mdns: the handset's client of the Avahi daemon, in a process of its own,
  * because libavahi-client waits for answers over D-Bus and a daemon that hangs would
  * hold up whoever calls it. Tells what it sees to the socket it was given and ends
- * with it. Keeps that socket and a connection to the bus; holds no key, no guest.
+ * with it. Keeps that socket and a connection to the bus, behind a system call filter;
+ * holds no key, no guest.
  */
 #include "config.h"
 
@@ -13,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "mdns-sandbox.h"
 #include "mdns-wire.h"
 
 struct mdns {
@@ -148,7 +149,7 @@ main(int argc, char **argv)
 		{ 0 },
 	};
 	struct discovery_config cfg = { 0 };
-	int c;
+	int c, r;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
@@ -183,6 +184,10 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if ((r = mdns_sandbox_enter()) < 0) {
+		fprintf(stderr, "persona-mdns: privileges cannot be given up: "
+		    "%s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
 	return run(&cfg);
 }

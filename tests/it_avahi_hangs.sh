@@ -75,6 +75,10 @@ await 60 announced_again || fail "a is not announced again"
 await 60 sees_peer a phone-b || fail "b is not seen by another persona-mdns"
 mdns=$(pid_of persona-mdns)
 [ -n "$mdns" ] || fail "there is no persona-mdns"
+grep -q '^Seccomp:.*2$' "/proc/$mdns/status" &&
+	grep -q '^CapEff:.*\s0*$' "/proc/$mdns/status" ||
+	fail "it has not given up its privileges: $(cat "/proc/$mdns/status")"
+says 'ended by its sandbox' && fail "its sandbox has ended it"
 ok "and so with another persona-mdns after the first was killed"
 
 kill -9 "$DAEMON_PID_a"

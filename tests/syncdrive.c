@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Two personads and a guest in one small program, for it_sync.sh: starts the real
- * persona-sync twice, with the real sshd and persona-gate between them, moves the
- * memory of a guest that a timer dirties, and compares what arrived. Knows no
+ * Two personads in one small program, for it_sync.sh: starts the real persona-sync
+ * twice, with the real sshd and persona-gate between them, moves the memory of a
+ * guest that a timer dirties (timer-guest.h), and compares what arrived. Knows no
  * registry and no KVM.
  *
  *   syncdrive DIR GATE PERSONA-SYNC [MB [BYTES-A-SECOND [FAULT]]]
@@ -28,14 +28,12 @@
 #include "ipc.h"
 #include "listen.h"
 #include "log.h"
-#include "random.h"
 #include "sshd-conf.h"
+#include "timer-guest.h"
 #include "transfer.pb-c.h"
-#include "vmm.pb-c.h"
 
 #define ATTEMPT		5u
 #define TENURE		1u
-#define HOT_PAGES	2048u
 #define STATE_BYTES	20000u
 #define LATE_CHANNEL	3u	/* the last: handed over after the offer */
 #define TRANSFER_ID	"00112233445566778899aabbccddeeff"
@@ -44,19 +42,19 @@
 struct drive {
 	struct event_base	*base;
 	const char		*dir, *gate, *program, *fault;
-	uint64_t		ram_bytes, limit;
+	uint64_t		limit;
 	struct identity		*own, *peer;	/* source's and target's */
 	struct listener		*listener;
 	struct gate_stream	late;		/* gate_fd 0: none */
 	bool			offered;
 	struct gate_server	*gates;
-	int			source, target, vmm;	/* our ends */
+	int			source, target;		/* our ends */
 	pid_t			source_pid, target_pid, sshd_pid;
-	int			ram_fd, copy_fd, dirty_fd, transfer_fd;
-	uint8_t			*ram, *copy;
-	uint64_t		*dirty, *log;
-	bool			guest_runs, owned, released;
-	uint64_t		random, stopped_ns;
+	struct timer_guest	guest;
+	int			copy_fd;		/* the target's memory */
+	uint8_t			*copy;
+	bool			owned, released;
+	uint64_t		stopped_ns;
 	unsigned int		progress;
 	bool			source_done, target_done;
 	uint32_t		source_reason;
@@ -72,95 +70,6 @@ now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
-/* --- the guest and its vmm --------------------------------------------------- */
-
-static uint64_t
-next_random(void)
-{
-	return random_next(&d.random);
-}
-
-static void *
-map(int *fd, uint64_t bytes)
-{
-	void *p;
-
-	*fd = memfd_create("syncdrive", MFD_CLOEXEC);
-	if (*fd < 0 || ftruncate(*fd, (off_t)bytes) < 0)
-		fatal("memory: %s", strerror(errno));
-	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	if (p == MAP_FAILED)
-		fatal("memory: %s", strerror(errno));
-	return p;
-}
-
-static void
-fill(void)
-{
-	for (uint64_t at = 0; at < d.ram_bytes; at += PAGE_BYTES)
-		switch (at / PAGE_BYTES / 16 % 4) {
-		case 0:
-			break;
-		case 1:
-			memset(d.ram + at, (int)(at / PAGE_BYTES % 9),
-			    PAGE_BYTES);
-			break;
-		case 2:
-			for (uint64_t i = 0; i < PAGE_BYTES; i += 64)
-				snprintf((char *)d.ram + at + i, 64, "line %llu"
-				    " of a text that goes on, %llx",
-				    (unsigned long long)(at + i),
-				    (unsigned long long)next_random() % 999);
-			break;
-		default:
-			for (uint64_t i = 0; i < PAGE_BYTES; i += 8) {
-				uint64_t v = next_random();
-
-				memcpy(d.ram + at + i, &v, 8);
-			}
-		}
-}
-
-static void
-guest_cb(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	for (int i = 0; d.guest_runs && i < 3; i++) {
-		uint64_t v = next_random(), pfn = v % HOT_PAGES;
-
-		memcpy(d.ram + pfn * PAGE_BYTES + v / 8191 % 500 * 8, &v, 8);
-		d.log[pfn / 64] |= (uint64_t)1 << pfn % 64;
-	}
-}
-
-static void
-vmm_cb(evutil_socket_t fd, short what, void *arg)
-{
-	Persona__Vmm__VmmMessage *m, out = PERSONA__VMM__VMM_MESSAGE__INIT;
-	Persona__Vmm__Reply reply = PERSONA__VMM__REPLY__INIT;
-
-	(void)what;
-	(void)arg;
-	if (ipc_recv(fd, &d.in) <= 0)
-		return;
-	m = persona__vmm__vmm_message__unpack(NULL, d.in.len, d.in.data);
-	if (m == NULL)
-		fatal("the sender sent nonsense to the vmm");
-	for (uint64_t i = 0; m->request->what_case ==
-	    PERSONA__VMM__REQUEST__WHAT_HARVEST &&
-	    i < d.ram_bytes / PAGE_BYTES / 64; i++) {
-		d.dirty[i] |= d.log[i];
-		d.log[i] = 0;
-	}
-	reply.id = m->request->id;
-	out.kind_case = PERSONA__VMM__VMM_MESSAGE__KIND_REPLY;
-	out.reply = &reply;
-	(void)ipc_send(fd, &out.base, NULL, 0, 1000);
-	persona__vmm__vmm_message__free_unpacked(m, NULL);
 }
 
 /* --- saying things ------------------------------------------------------------ */
@@ -206,7 +115,7 @@ say_setup(void)
 
 	p.id = (char *)(uintptr_t)TRANSFER_ID;
 	p.name = (char *)(uintptr_t)"work";
-	p.ram_bytes = d.ram_bytes;
+	p.ram_bytes = d.guest.ram_bytes;
 	p.vcpus = 1;
 	p.cpu_baseline = (char *)(uintptr_t)"x86-64-v2";
 	p.tenure = TENURE;
@@ -235,7 +144,8 @@ say_memory(void)
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__SendMemory memory =
 	    PERSONA__TRANSFER__SEND_MEMORY__INIT;
-	const int fds[] = { d.ram_fd, d.transfer_fd, d.dirty_fd };
+	const int fds[] = { d.guest.ram_fd, d.guest.transfer_fd,
+	    d.guest.dirty_fd };
 
 	m.kind_case = KIND(SEND_MEMORY);
 	m.send_memory = &memory;
@@ -250,7 +160,7 @@ say_stopped(void)
 	Persona__Transfer__Stopped stopped = PERSONA__TRANSFER__STOPPED__INIT;
 	int fd = state_fd();
 
-	d.guest_runs = false;
+	d.guest.runs = false;
 	d.stopped_ns = now_ns();
 	stopped.state_bytes = STATE_BYTES;
 	stopped.stopped_at_ns = d.stopped_ns;
@@ -434,7 +344,7 @@ worker_gone(bool *done, struct event *e)
 	event_del(e);
 	*done = true;
 	if (!d.released)
-		d.guest_runs = true;
+		d.guest.runs = true;
 	if (d.source_done && d.target_done)
 		event_base_loopbreak(d.base);
 }
@@ -568,9 +478,11 @@ watch(int fd, event_callback_fn cb)
 static int
 verdict(uint64_t took_ns)
 {
+	bool same;
+
 	printf("%llu ms in all\n", (unsigned long long)took_ns / 1000000);
 	if (d.fault != NULL) {
-		bool kept = d.guest_runs && !d.released && !d.owned;
+		bool kept = d.guest.runs && !d.released && !d.owned;
 
 		printf("%s: the guest %s\n", d.fault, kept ?
 		    "runs on at the source" : "IS LOST");
@@ -578,19 +490,16 @@ verdict(uint64_t took_ns)
 	}
 	if (d.source_reason != 0 || !d.owned)
 		return EXIT_FAILURE;
-	printf("memory is %s\n", memcmp(d.ram, d.copy, d.ram_bytes) == 0 ?
-	    "the same" : "DIFFERENT");
-	return memcmp(d.ram, d.copy, d.ram_bytes) == 0 ?
-	    EXIT_SUCCESS : EXIT_FAILURE;
+	same = memcmp(d.guest.ram, d.copy, d.guest.ram_bytes) == 0;
+	printf("memory is %s\n", same ? "the same" : "DIFFERENT");
+	return same ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int
 main(int argc, char **argv)
 {
-	static const struct timeval tick = { .tv_usec = 1000 };
-	struct event *timer;
-	int sv[2], r;
-	uint64_t begun;
+	uint64_t begun, ram_bytes;
+	int r;
 
 	if (argc < 4)
 		return 2;
@@ -599,30 +508,18 @@ main(int argc, char **argv)
 	d.dir = argv[1];
 	d.gate = argv[2];
 	d.program = argv[3];
-	d.ram_bytes = (argc > 4 ? strtoull(argv[4], NULL, 10) : 64) << 20;
+	ram_bytes = (argc > 4 ? strtoull(argv[4], NULL, 10) : 64) << 20;
 	d.limit = argc > 5 ? strtoull(argv[5], NULL, 10) : 0;
 	d.fault = argc > 6 ? argv[6] : NULL;
-	d.random = 88172645463325252ULL;
 	d.base = event_base_new();
 	open_identities();
-	d.ram = map(&d.ram_fd, d.ram_bytes);
-	d.copy = map(&d.copy_fd, d.ram_bytes);
-	d.dirty = map(&d.dirty_fd, d.ram_bytes / PAGE_BYTES / 8);
-	d.log = calloc(d.ram_bytes / PAGE_BYTES / 64, 8);
-	fill();
+	d.copy = timer_guest_memory(&d.copy_fd, ram_bytes);
 	open_target();
-	if (ipc_pair(sv) < 0)
-		fatal("no socket");
-	d.vmm = sv[0];
-	d.transfer_fd = sv[1];
+	timer_guest_start(&d.guest, d.base, ram_bytes);
 	d.target_pid = start_worker("receive", &d.target);
 	d.source_pid = start_worker("send", &d.source);
 	source_event = watch(d.source, worker_cb);
 	target_event = watch(d.target, worker_cb);
-	(void)watch(d.vmm, vmm_cb);
-	timer = event_new(d.base, -1, EV_PERSIST, guest_cb, NULL);
-	event_add(timer, &tick);
-	d.guest_runs = true;
 	begun = now_ns();
 	say_setup();
 	event_base_dispatch(d.base);

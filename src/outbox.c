@@ -40,56 +40,51 @@ outbox_fini(struct outbox *o)
 	list_free(&o->unacked);
 }
 
-static struct outgoing *
-outgoing_new(const struct frame *header, const void *payload)
+/* Append a frame with this header, but for its length. */
+static int
+append(struct outgoing_list *list, struct frame *header, const void *payload,
+    size_t len)
 {
 	struct outgoing *f;
 
-	f = malloc(sizeof(*f) + FRAME_HEADER_BYTES + header->length);
+	if (len > FRAME_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	f = malloc(sizeof(*f) + FRAME_HEADER_BYTES + len);
 	if (f == NULL)
-		return NULL;
+		return -ENOMEM;
+	header->length = (uint32_t)len;
 	f->sequence = header->sequence;
 	f->written = false;
-	f->len = FRAME_HEADER_BYTES + header->length;
+	f->len = FRAME_HEADER_BYTES + len;
 	frame_header_encode(f->data, header, payload);
-	if (header->length > 0)
-		memcpy(f->data + FRAME_HEADER_BYTES, payload, header->length);
-	return f;
+	if (len > 0)
+		memcpy(f->data + FRAME_HEADER_BYTES, payload, len);
+	TAILQ_INSERT_TAIL(list, f, link);
+	return 0;
 }
 
 int
 outbox_put(struct outbox *o, uint64_t attempt, uint8_t kind, uint8_t flags,
     const void *payload, size_t len)
 {
-	const struct frame header = { .kind = kind, .flags = flags,
-	    .length = (uint32_t)len, .sequence = o->next_sequence,
-	    .attempt = attempt };
-	struct outgoing *f;
+	struct frame header = { .kind = kind, .flags = flags,
+	    .sequence = o->next_sequence, .attempt = attempt };
+	int r = append(&o->waiting, &header, payload, len);
 
-	if (len > FRAME_PAYLOAD_MAX)
-		return -EMSGSIZE;
-	if ((f = outgoing_new(&header, payload)) == NULL)
-		return -ENOMEM;
-	o->next_sequence++;
-	o->unacked_bytes += f->len;
-	TAILQ_INSERT_TAIL(&o->waiting, f, link);
-	return 0;
+	if (r == 0) {
+		o->next_sequence++;
+		o->unacked_bytes += FRAME_HEADER_BYTES + len;
+	}
+	return r;
 }
 
 int
 outbox_put_urgent(struct outbox *o, uint64_t attempt, uint8_t kind,
     const void *payload, size_t len)
 {
-	const struct frame header = { .kind = kind, .length = (uint32_t)len,
-	    .attempt = attempt };
-	struct outgoing *f;
+	struct frame header = { .kind = kind, .attempt = attempt };
 
-	if (len > FRAME_PAYLOAD_MAX)
-		return -EMSGSIZE;
-	if ((f = outgoing_new(&header, payload)) == NULL)
-		return -ENOMEM;
-	TAILQ_INSERT_TAIL(&o->urgent, f, link);
-	return 0;
+	return append(&o->urgent, &header, payload, len);
 }
 
 struct outgoing *

@@ -58,9 +58,16 @@ begin_pass(struct rounds *r, enum pass pass)
 	r->pass_end = files ? r->n_pages : r->ram_pages;
 }
 
+static uint64_t
+shadow_bytes(uint64_t ram_bytes)
+{
+	uint64_t n = ram_bytes / 4;
+
+	return n < SHADOW_MIN ? SHADOW_MIN : n > SHADOW_MAX ? SHADOW_MAX : n;
+}
+
 int
-rounds_new(struct rounds **rp, struct space *space, uint64_t *dirty,
-    uint64_t shadow_bytes)
+rounds_new(struct rounds **rp, struct space *space, uint64_t *dirty)
 {
 	const struct space_plan *plan = space_regions(space);
 	struct rounds *r = calloc(1, sizeof(*r));
@@ -75,15 +82,9 @@ rounds_new(struct rounds **rp, struct space *space, uint64_t *dirty,
 	r->dirty = dirty;
 	r->dirty_words = (plan->n_dirty + 63) / 64;
 	r->number = 1;
-	if (shadow_bytes == 0) {
-		shadow_bytes = r->ram_pages * PAGE_BYTES / 4;
-		if (shadow_bytes < SHADOW_MIN)
-			shadow_bytes = SHADOW_MIN;
-		if (shadow_bytes > SHADOW_MAX)
-			shadow_bytes = SHADOW_MAX;
-	}
 	if ((e = digest_tree_new(&r->tree, n)) < 0 ||
-	    (e = encoder_new(&r->encoder, r->tree, n, shadow_bytes)) < 0 ||
+	    (e = encoder_new(&r->encoder, r->tree, n,
+	    shadow_bytes(r->ram_pages * PAGE_BYTES))) < 0 ||
 	    (e = pageset_init(&r->todo, n)) < 0 ||
 	    (e = pageset_init(&r->next, n)) < 0 ||
 	    (e = pageheat_init(&r->heat, n)) < 0) {

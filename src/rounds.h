@@ -20,11 +20,10 @@ struct space;
 /*
  * Before the first round. `dirty` is the bitmap that harvests fill, one bit a page
  * in whole uint64 words up to the plan's n_dirty; it and the space are the caller's
- * and outlive this. shadow_bytes 0: a quarter of memory, within bounds. 0 or
- * -errno.
+ * and outlive this. Of what was sent, a quarter of memory is kept for deltas, within
+ * bounds. 0 or -errno.
  */
-int	rounds_new(struct rounds **rp, struct space *space, uint64_t *dirty,
-	    uint64_t shadow_bytes);
+int	rounds_new(struct rounds **rp, struct space *space, uint64_t *dirty);
 void	rounds_free(struct rounds *r);
 
 /*

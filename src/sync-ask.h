@@ -32,7 +32,7 @@ struct sync_ask_ops {
 	void		(*ended)(void *arg, uint32_t reason, const char *text);
 };
 
-/* The config of a move; shadow_bytes does not count. 0 or -errno. */
+/* The config of a move. 0 or -errno. */
 int	sync_ask_new(struct sync_ask **sp, const struct sync_send_config *cfg,
 	    const struct sync_ask_ops *ops, void *arg);
 void	sync_ask_free(struct sync_ask *s);

@@ -450,7 +450,7 @@ sync_send_start(struct sync_send *s, struct space *space, uint64_t *dirty)
 
 	if (s->rounds != NULL || !sync_offer_fits(&s->offer, space))
 		return -EINVAL;
-	if ((r = rounds_new(&s->rounds, space, dirty, 0)) < 0)
+	if ((r = rounds_new(&s->rounds, space, dirty)) < 0)
 		return r;
 	/* Early: what is hot is known before the first page is sent. */
 	ask_harvest(s, true);

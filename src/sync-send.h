@@ -26,7 +26,6 @@ struct sync_send_config {
 	uint64_t	bandwidth_limit;	/* bytes a second; 0: none */
 	bool		allow_throttle;
 	uint64_t	overhead_ns;		/* policy_init() */
-	uint64_t	shadow_bytes;		/* rounds_new() */
 };
 
 /* None of these may free the engine, except `ended`, which comes once. */

@@ -102,8 +102,7 @@ sshd_spawned(void *arg, pid_t pid)
 	if (c != NULL) {
 		c->daemon = d;
 		c->pid = pid;
-		r = launcher_watch(d->launcher, pid, 0, sshd_ended, c,
-		    &c->child);
+		r = launcher_take(d->launcher, pid, sshd_ended, c, &c->child);
 	}
 	if (r < 0) {
 		log_warn_r(r, "sshd[%d] cannot be watched", (int)pid);

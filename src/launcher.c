@@ -28,7 +28,7 @@ struct child {
 	struct event		*ev;
 	child_end_fn		*ended;		/* NULL: forgotten */
 	void			*arg;
-	bool			ours;		/* we started it, and reap it */
+	bool			ours;		/* our child, which we reap */
 	bool			die_with_us;
 	uid_t			uid;		/* 0: ours */
 };
@@ -250,6 +250,17 @@ uid_of(pid_t pid)
 			break;
 	fclose(f);
 	return uid;
+}
+
+int
+launcher_take(struct launcher *l, pid_t pid, child_end_fn *ended, void *arg,
+    struct child **cp)
+{
+	int r = watch(l, pid, ended, arg, cp);
+
+	if (r == 0)
+		(*cp)->ours = true;
+	return r;
 }
 
 int

@@ -47,8 +47,15 @@ int	launcher_spawn(struct launcher *l, const struct launch_spec *spec,
 	    child_end_fn *ended, void *arg, struct child **cp);
 
 /*
+ * Take over a child of this process that somebody else in it forked, and reap it as
+ * one from launcher_spawn. 0 with *cp set, or -errno.
+ */
+int	launcher_take(struct launcher *l, pid_t pid, child_end_fn *ended,
+	    void *arg, struct child **cp);
+
+/*
  * Watch a process that already runs; also one that was started here, beside whoever
- * did. start_ticks (0: do not care) must be its
+ * did and reaps it. start_ticks (0: do not care) must be its
  * start time as child_start_ticks gave it, else -ESRCH: the pid was reused.
  */
 int	launcher_watch(struct launcher *l, pid_t pid, uint64_t start_ticks,

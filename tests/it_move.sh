@@ -76,6 +76,12 @@ persona_make a work 64M "hot=6M rate=6M beat=100"
 ctl a status --json | grep -q '"moves": *\[\]' ||
 	fail "something moves before anything does: $(ctl a status --json)"
 
+# What personad started for a move, it also takes in when it ends.
+no_zombies() {	# no_zombies HANDSET
+	local pid=DAEMON_PID_$1
+	! grep -qs ") Z ${!pid} " /proc/[0-9]*/stat
+}
+
 at=a
 for i in $(seq "$MOVES"); do
 	to=$(other $at)
@@ -101,4 +107,7 @@ for i in $(seq "$MOVES"); do
 	ok "move $i, $at to $to: beat $last_n, blackout $((blackout_ns / 1000000))" \
 		"ms, $((bytes_sent >> 20)) MiB"
 	at=$to
+done
+for side in a b; do
+	need_soon 5 "personad on $side leaves zombies" no_zombies $side
 done

@@ -175,10 +175,16 @@ class Persona(Side):
 
     def settled(self):
         # The time of a child that ended is nobody's until its parent has taken
-        # it in; afterwards a has no child left, b has the persona.
-        return (not bedmod.children(self.personad["a"].pid) and
-                [bedmod.comm(pid) for pid in
-                 bedmod.children(self.personad["b"].pid)] == ["persona-vmm"])
+        # it in; afterwards a has no child left but those that stay, b has the
+        # persona, too.
+        return (not self._workers("a") and
+                self._workers("b") == ["persona-vmm"])
+
+    def _workers(self, side):
+        """What personad started for a persona; discovery is there all the time."""
+        return [comm for comm in map(
+            bedmod.comm, bedmod.children(self.personad[side].pid))
+                if comm != "persona-mdns"]
 
     def cpu(self):
         return {side: self._cpu(side) for side in self.personad}

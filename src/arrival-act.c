@@ -158,16 +158,24 @@ woken(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
 	    0, 0);
 }
 
-/* The guest's clocks go on by all the time it stood still. */
+/*
+ * The guest's clocks go on by all the time it stood still, which may be longer than
+ * this handset is up: an instant in the future has wrapped.
+ */
 static void
 wake(struct arrival *a)
 {
 	struct vmm *v = guest_vmm(a->persona->guest);
 	struct question *q = ask(a);
+	const uint64_t now = clock_now_ns();
+	int r = -ESHUTDOWN;
 
-	if (q == NULL || v == NULL ||
-	    vmm_resume_since(v, a->stopped_at_ns, VMM_TIMEOUT_MS, woken,
-	    q) < 0) {
+	if (q != NULL && v != NULL)
+		r = a->stopped_at_ns <= now ?
+		    vmm_resume_since(v, a->stopped_at_ns, VMM_TIMEOUT_MS,
+		    woken, q) : vmm_resume_after(v, now - a->stopped_at_ns,
+		    VMM_TIMEOUT_MS, woken, q);
+	if (r < 0) {
 		free(q);
 		step(a, HANDOVER_RESUME_FAILED, 0, 0);
 	}

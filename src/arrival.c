@@ -21,6 +21,8 @@
 #include "report.h"
 #include "vault.h"
 
+/* A year; who says more than that has no clock. */
+#define STOOD_MAX_NS	(366ULL * 86400 * 1000000000)
 #define ARRIVALS_MAX	8	/* transfers at a time, of all peers */
 
 struct arrival *
@@ -108,7 +110,9 @@ on_released(struct arrival *a, const Persona__Transfer__Released *released)
 {
 	uint64_t now = clock_now_ns(), ago = released->stopped_for_ns;
 
-	a->stopped_at_ns = ago < now ? now - ago : now;
+	/* It may have stood still since before this handset was started: then it
+	 * wraps, and so does every difference to it. */
+	a->stopped_at_ns = ago < STOOD_MAX_NS ? now - ago : now;
 	arrival_happen(a, HANDOVER_PEER_RELEASED, 0, released->tenure);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The ACPI tables: how a guest learns of its processors, its virtio-mmio slots,
- * its serial port, its clock, its generation id and how to power off. Knows no KVM and no device's inside.
+ * its serial port, its clock, its generation id and how to power off. Knows no KVM and
+ * no device's inside.
  * Source: ACPI 6.5, chapter 5.
  */
 #ifndef ACPI_H

@@ -73,8 +73,8 @@ int	disk_settle(struct disk *d);
 
 /*
  * Dirty logging as in gmem.h, one bit a 4 KiB page of the disk: start (all clean,
- * and settled, so that who reads the files now misses nothing; 0 or -errno), stop, OR what was written since into `bitmap` and say how many bits were new.
- * A page's bit is set when its bytes are there to be read, not before.
+ * and settled, so that who reads the files now misses nothing; 0 or -errno), stop, OR
+ * what was written since into `bitmap` and say how many bits were new. A page's bit is set when its bytes are there to be read, not before.
  */
 int	disk_dirty_start(struct disk *d);
 void	disk_dirty_stop(struct disk *d);

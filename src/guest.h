@@ -28,8 +28,8 @@ struct guest_events {
 
 /*
  * Make memory (sealed at its size), unless the files bring it, and a persona-vmm on
- * it. The files stay the caller's; without a kernel nothing is booted, a saved state comes later. 0 and
- * the events will come, or -errno.
+ * it. The files stay the caller's; without a kernel nothing is booted, a saved state
+ * comes later. 0 and the events will come, or -errno.
  */
 int	guest_start(struct guest **gp, struct daemon *d,
 	    const struct persona_record *rec, const struct guest_files *files,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The stored files of a persona: images/<id>/kernel, initrd, disk0.img, disk1.img.
- * Made whole or not at all; guest-files.h opens them. Knows no registry; who may use an image is decided elsewhere.
+ * Made whole or not at all; guest-files.h opens them. Knows no registry; who may use an
+ * image is decided elsewhere.
  */
 #ifndef IMAGE_H
 #define IMAGE_H

@@ -22,10 +22,10 @@ struct move_options {
 };
 
 /*
- * Begin. The persona runs, or stands still for want of room, and no other transfer of it is under way. A question ends
- * with REASON_OK, or with that of the first objection, and its report says what was
- * answered. 0 with its
- * report, or -errno with a sentence in *why (static).
+ * Begin. The persona runs, or stands still for want of room, and no other transfer of
+ * it is under way. A question ends with REASON_OK, or with that of the first objection,
+ * and its report says what was answered. 0 with its report, or -errno with a sentence in
+ * *why (static).
  */
 int	move_start(struct persona *p, const struct peer_record *peer,
 	    const struct move_options *options, struct report **reportp,

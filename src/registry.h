@@ -80,8 +80,9 @@ struct peer_record {
 };
 
 /*
- * Open or create, with a log that has room of its own when storage is full. 0; -ENOSPC, -EACCES, -EUCLEAN (not our file, or damaged),
- * -ENOTSUP (written by a newer version), other -errno.
+ * Open or create, with a log that has room of its own when storage is full. 0; -ENOSPC,
+ * -EACCES, -EUCLEAN (not our file, or damaged), -ENOTSUP (written by a newer version),
+ * other -errno.
  */
 int	registry_open(struct registry **rp, const char *path);
 void	registry_close(struct registry *r);

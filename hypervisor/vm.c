@@ -29,6 +29,7 @@
 
 struct hv {
 	uint64_t	stopped_at_ns;	/* hv_stopped_at_ns() */
+	uint64_t	moved_on_at_ns;	/* hv_moved_on_at_ns() */
 	struct hv_config config;
 	char		baseline[32];
 	struct kvm	*kvm;
@@ -303,6 +304,8 @@ set_clocks(struct hv *hv, bool has_advance, uint64_t advance_ns)
 
 	if (has_advance || hv->clock_is_loaded)
 		r = arch_clock_thaw(hv->clock, hv->kvm, cpus, advance_ns);
+	if (has_advance)
+		hv->moved_on_at_ns = clock_now_ns();
 	hv->clock_is_loaded = false;
 	for (unsigned int i = 0; i < hv->config.vcpus; i++)
 		arch_clock_was_paused(cpus[i]);
@@ -406,6 +409,12 @@ uint64_t
 hv_stopped_at_ns(const struct hv *hv)
 {
 	return hv->stopped_at_ns;
+}
+
+uint64_t
+hv_moved_on_at_ns(const struct hv *hv)
+{
+	return hv->moved_on_at_ns;
 }
 
 /* From the loop: a device found no room to write what the guest gave it. */

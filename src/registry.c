@@ -303,18 +303,18 @@ log_has_room(const char *path)
  * full can be put on record. It goes with a registry that is closed: a log that
  * stayed would be read into any other file that took the registry's place.
  */
-static void
+static int
 set_room_aside(struct registry *r, const char *path)
 {
 	if (log_has_room(path))
-		return;
+		return 0;
 	/* Nothing is said by these commits: they need not be durable. */
-	if (exec(r, "PRAGMA synchronous = OFF") < 0)
-		return;
-	for (unsigned int i = 0; i < LOG_ROOM_BYTES / LOG_PAGE_BYTES; i++)
-		if (exec(r, "PRAGMA user_version = " VERSION_TEXT) < 0)
-			break;
-	(void)exec(r, "PRAGMA synchronous = FULL");
+	if (exec(r, "PRAGMA synchronous = OFF") == 0)
+		for (unsigned int i = 0; i < LOG_ROOM_BYTES / LOG_PAGE_BYTES; i++)
+			if (exec(r, "PRAGMA user_version = " VERSION_TEXT) < 0)
+				break;
+	/* All that follow must be. No room is no error; this would be one. */
+	return exec(r, "PRAGMA synchronous = FULL");
 }
 
 int
@@ -342,7 +342,8 @@ registry_open(struct registry **rp, const char *path)
 		goto out;
 	if ((n = make_schema(r, version)) < 0)
 		goto out;
-	set_room_aside(r, path);
+	if ((n = set_room_aside(r, path)) < 0)
+		goto out;
 	registry_tidy(r);
 	*rp = r;
 	r = NULL;

@@ -314,6 +314,27 @@ arrival_cancel(struct persona *p)
 	return 0;
 }
 
+void
+arrivals_unpaired(struct arrivals *all, const char *fingerprint)
+{
+	struct arrival *a, *next;
+
+	for (a = TAILQ_FIRST(&all->list); a != NULL; a = next) {
+		next = TAILQ_NEXT(a, entry);
+		if (strcmp(a->peer.fingerprint, fingerprint) != 0 ||
+		    handover_is_over(&a->handover))
+			continue;
+		if (!a->offered) {
+			arrival_free(a);
+		} else if (!handover_is_binding(&a->handover)) {
+			snprintf(a->why, sizeof(a->why), "the handsets are not "
+			    "paired any more");
+			arrival_happen(a, HANDOVER_CANCEL, REASON_NOT_PAIRED,
+			    0);
+		}
+	}
+}
+
 int
 arrivals_new(struct arrivals **ap, struct daemon *d)
 {

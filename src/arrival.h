@@ -43,6 +43,9 @@ void	arrivals_settle_images(struct daemon *d);
 /* A person calls it off. 0; -EALREADY when it is ours already; -ESRCH. */
 int	arrival_cancel(struct persona *p);
 
+/* That peer is unpaired: what arrives from it and cannot be ours yet is dropped. */
+void	arrivals_unpaired(struct arrivals *a, const char *fingerprint);
+
 /*
  * The files of a persona that has become ours get their place: when it runs, after
  * the restart of a personad that did not get so far, or when its vault is opened.

@@ -9,9 +9,11 @@
 #include <string.h>
 
 #include "access.h"
+#include "arrival.h"
 #include "daemon.h"
 #include "doctor.h"
 #include "log.h"
+#include "move.h"
 #include "pairings.h"
 #include "peers.h"
 #include "registry.h"
@@ -76,6 +78,8 @@ control_unpair(struct daemon *d, struct control_request *req,
 		    strerror(-r));
 		return;
 	}
+	moves_unpaired(d, p.fingerprint);
+	arrivals_unpaired(d->arrivals, p.fingerprint);
 	log_info("peer %s: unpaired, its key is not trusted any more", p.name);
 	control_ok(req);
 }

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "battery.h"
@@ -364,6 +365,25 @@ moves_link_down(struct daemon *d, unsigned int ifindex)
 		if (p->hook != NULL && !p->hook->incoming && !p->hook->saving &&
 		    move_from_hook(p->hook)->ifindex == ifindex)
 			move_send_link_down(move_from_hook(p->hook));
+}
+
+void
+moves_unpaired(struct daemon *d, const char *fingerprint)
+{
+	struct persona *p;
+	struct move *m;
+
+	TAILQ_FOREACH(p, &d->personas, entry) {
+		if (p->hook == NULL || p->hook->incoming || p->hook->saving)
+			continue;
+		m = move_from_hook(p->hook);
+		if (strcmp(m->peer.fingerprint, fingerprint) != 0 ||
+		    handover_is_binding(&m->handover))
+			continue;
+		snprintf(m->why, sizeof(m->why), "the handsets are not paired "
+		    "any more");
+		move_happen(m, HANDOVER_CANCEL, REASON_NOT_PAIRED, 0);
+	}
 }
 
 void

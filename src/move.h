@@ -40,6 +40,9 @@ int	move_cancel(struct persona *p);
 /* personad leaves: what is not released runs on here. */
 void	move_abandon(struct persona *p);
 
+/* That peer is unpaired: what moves there and is not released runs on here. */
+void	moves_unpaired(struct daemon *d, const char *fingerprint);
+
 /* Tell every move away that goes by this interface that it is down. */
 void	moves_link_down(struct daemon *d, unsigned int ifindex);
 

@@ -147,6 +147,14 @@ need "$what: it does not start again" ctl a start work > /dev/null
 last_n=0
 unharmed "$what, then started again"
 
+what="unpaired at the source"
+mid_copy
+need "$what" ctl a unpair phone-b > /dev/null
+ends_with 5 "$what" not-paired
+unharmed "$what"
+need "unpair on b" ctl b unpair phone-a > /dev/null
+need "pairing again" pair_both
+
 link_rate none
 need_soon 10 "b is not seen again" sees_peer a phone-b
 need "the move after all this" ctl a move work phone-b > "$(move_said a)" 2>&1

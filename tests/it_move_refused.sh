@@ -27,6 +27,7 @@ refused() {	# refused WHAT PATTERN ARGUMENTS...
 	still_here "$what"
 }
 
+move_is_over() { ! kill -0 $MOVE_PID 2> /dev/null; }
 warned() { ctl "$1" peers | grep -q "WARNING\|warning\|another key\|changed"; }
 
 guest=$PERSONA_BIN/tests/guest/guest.elf
@@ -70,7 +71,12 @@ else
 	ok "a CPU baseline that is too high: $said"
 fi
 
+move_begin a work phone-b
+need_soon 20 "no page flows" move_copying a work
 need "unpair on b" ctl b unpair phone-a > /dev/null
+need_soon 5 "it moves to one that is not paired any more" move_is_over
+move_ended && fail "it moved to one that is not paired any more"
+still_here "unpaired there in the middle"
 refused "b trusts us no longer" 'not accept|not paired|pair' move work phone-b
 
 # b begins anew, with another key under the same name.

@@ -351,37 +351,65 @@ take_list(struct ctl *ctl, struct ctl_client *c, struct table *t,
 }
 
 static int
-list(struct ctl *ctl, const char *name)
+list_text(struct ctl *ctl, struct ctl_client *c)
 {
 	static const char *const headings[] = { "NUMBER", "MADE", "STORED",
 	    "LABEL" };
+	struct table *t = table_new(headings, 4);
+	int status;
+
+	if (t == NULL)
+		return ctl_fail(ctl, "no memory");
+	if ((status = take_list(ctl, c, t, NULL)) == CTL_OK &&
+	    table_print(t, stdout) < 0)
+		status = ctl_fail(ctl, "no memory");
+	table_free(t);
+	return status;
+}
+
+/* Nothing of it is printed before all of it has come: an error may yet be said. */
+static int
+list_json(struct ctl *ctl, struct ctl_client *c)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	struct json j;
+	int status;
+
+	if (f == NULL)
+		return ctl_fail(ctl, "no memory");
+	json_begin(&j, f);
+	json_bool(&j, "ok", true);
+	json_array(&j, "checkpoints");
+	if ((status = take_list(ctl, c, NULL, &j)) == CTL_OK) {
+		json_end(&j);
+		if (json_finish(&j) < 0)
+			status = ctl_fail(ctl, "no memory");
+	}
+	(void)fclose(f);
+	if (status == CTL_OK && (fputs(text, stdout) == EOF ||
+	    fflush(stdout) != 0))
+		status = CTL_FAILED;
+	free(text);
+	return status;
+}
+
+static int
+list(struct ctl *ctl, const char *name)
+{
 	Persona__Control__Request req = PERSONA__CONTROL__REQUEST__INIT;
 	Persona__Control__Name body = PERSONA__CONTROL__NAME__INIT;
-	struct table *t = table_new(headings, 4);
 	struct ctl_client *c;
-	struct json j;
 	int status;
 
 	body.name = (char *)(uintptr_t)name;
 	req.what_case = PERSONA__CONTROL__REQUEST__WHAT_CHECKPOINTS;
 	req.checkpoints = &body;
-	if (t == NULL)
-		return ctl_fail(ctl, "no memory");
-	if ((status = ctl_ask(ctl, &req, &c)) == CTL_OK) {
-		if (ctl->json) {
-			json_begin(&j, stdout);
-			json_bool(&j, "ok", true);
-			json_array(&j, "checkpoints");
-		}
-		status = take_list(ctl, c, t, &j);
-		if (ctl->json && status == CTL_OK) {
-			json_end(&j);
-			status = json_finish(&j) == 0 ? CTL_OK : CTL_FAILED;
-		} else if (status == CTL_OK)
-			(void)table_print(t, stdout);
-		ctl_client_close(c);
-	}
-	table_free(t);
+	if ((status = ctl_ask(ctl, &req, &c)) != CTL_OK)
+		return status;
+	status = ctl->json ? list_json(ctl, c) : list_text(ctl, c);
+	ctl_client_close(c);
 	return status;
 }
 

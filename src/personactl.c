@@ -224,10 +224,21 @@ global_options(struct ctl *ctl, int argc, char **argv)
 	}
 }
 
+/* Known before the options are read: what is wrong may stand before it. */
+static bool
+says_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct ctl ctl = { .socket_path = getenv("PERSONA_SOCKET") };
+	struct ctl ctl = { .socket_path = getenv("PERSONA_SOCKET"),
+	    .json = says_json(argc, argv) };
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);

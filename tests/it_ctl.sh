@@ -74,6 +74,7 @@ for c in $commands; do
 	says out "usage: personactl $c"
 	ctl 2 "$c" --no-such-option
 	ctl 2 "$c" --no-such-option --json
+	json "$c"
 	ctl 2 --json "$c" --no-such-option
 	json "$c"
 	ctl 2 "$c" a b c d
@@ -145,6 +146,8 @@ for c in start stop kill pause resume; do
 	ctl 1 --json $c other
 	json $c other
 done
+ctl 1 checkpoints other --json
+json checkpoints
 ctl 0 stop -t 3 work
 asked "stop work 3000"
 ctl 2 stop --timeout soon work

@@ -192,10 +192,25 @@ lock_state(const char *state_dir)
 		fatal("another personad uses %s", state_dir);
 }
 
+/* SQLite follows no symbolic link, and mounts are known by their real place. */
 static void
-prepare_dirs(const struct conf *c)
+resolve_dir(char *dir, size_t size)
+{
+	char *real = realpath(dir, NULL);
+
+	if (real == NULL)
+		fatal("%s: %s", dir, strerror(errno));
+	if (strlen(real) >= size)
+		fatal("%s is %s, which is too long", dir, real);
+	memcpy(dir, real, strlen(real) + 1);
+	free(real);
+}
+
+static void
+prepare_dirs(struct conf *c)
 {
 	make_dir(0700, c->state_dir, "");
+	resolve_dir(c->state_dir, sizeof(c->state_dir));
 	make_dir(0700, c->state_dir, "/images");
 	make_dir(0700, c->state_dir, "/vaults");
 	make_dir(0700, c->state_dir, "/sshd");

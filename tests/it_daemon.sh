@@ -7,7 +7,10 @@ set -u
 
 . "${srcdir:-$(dirname "$0")/..}/tests/lib/daemon.sh"
 
-must "personad starts" start_daemon
+# As where /var has been moved to a larger disk.
+mkdir -m 700 "$work/elsewhere"
+ln -s elsewhere "$work/state"
+must "personad starts, its state behind a symbolic link" start_daemon
 must "a persona is created" ctl create work --kernel "$guest" --memory 64M \
 	--append "beat=100 rate=1M hot=8M"
 mustnot "its name is taken then" ctl create work --kernel "$guest" --memory 64M \

@@ -234,6 +234,25 @@ says_json(int argc, char **argv)
 	return false;
 }
 
+static int
+run(struct ctl *ctl, int argc, char **argv)
+{
+	int status = global_options(ctl, argc, argv);
+
+	if (status >= 0)
+		return status;
+	if (optind == argc)
+		return ctl_usage(ctl, "which command?");
+	ctl->command = find_command(argv[optind]);
+	if (ctl->command == NULL)
+		return ctl_usage(ctl, "there is no command '%s'",
+		    argv[optind]);
+	argc -= optind;
+	argv += optind;
+	optind = 0;	/* makes getopt start over, with the command's table */
+	return ctl->command->run(ctl, argc, argv);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -245,19 +264,8 @@ main(int argc, char **argv)
 	opterr = 0;
 	if (ctl.socket_path == NULL || *ctl.socket_path == '\0')
 		ctl.socket_path = PERSONA_RUNTIMEDIR "/control.sock";
-	if ((status = global_options(&ctl, argc, argv)) >= 0)
-		return status;
-	if (optind == argc)
-		return ctl_usage(&ctl, "which command?");
-	ctl.command = find_command(argv[optind]);
-	if (ctl.command == NULL)
-		return ctl_usage(&ctl, "there is no command '%s'",
-		    argv[optind]);
-	argc -= optind;
-	argv += optind;
-	optind = 0;	/* makes getopt start over, with the command's table */
-	status = ctl.command->run(&ctl, argc, argv);
-	if (fflush(stdout) != 0 && status == CTL_OK)
+	status = run(&ctl, argc, argv);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == CTL_OK)
 		status = CTL_FAILED;
 	return status;
 }

@@ -345,6 +345,7 @@ fi
 echo "-- a reader that leaves"
 "$bin/personactl" list | true
 "$bin/personactl" list > /dev/full 2>/dev/null && fail "a full disk is success"
+"$bin/personactl" --help > /dev/full 2>/dev/null && fail "so is it for help"
 
 [ $failures -eq 0 ] && echo "it_ctl: all well"
 [ $failures -eq 0 ]

@@ -18,7 +18,7 @@ struct boot_config;
 struct disk;
 struct event_base;
 struct hv;
-struct kvm;
+struct hv_host;
 
 /* What is true while the machine is in this state. */
 enum hv_state {
@@ -36,20 +36,6 @@ enum hv_end {
 	HV_END_STOPPED,
 	HV_END_CRASHED,
 };
-
-/*
- * What the process takes from the host before it shuts itself in: /dev/kvm, and
- * what kind of KVM it is.
- */
-struct hv_host {
-	struct kvm	*kvm;		/* NULL: see error */
-	int		error;		/* -errno of /dev/kvm */
-	bool		software;	/* no hardware behind this KVM */
-};
-
-/* Never fails: a host without KVM is refused, in words, by hv_new. */
-void	hv_host_open(struct hv_host *h);
-void	hv_host_close(struct hv_host *h);
 
 struct hv_config {
 	struct hv_host	*host;		/* outlives the machine; one machine */
@@ -77,6 +63,7 @@ struct hv_config {
  * sentence in why[HV_WHY_MAX].
  */
 int	hv_new(struct hv **hp, const struct hv_config *c, char *why);
+/* From the main thread, in any state; stops what still runs. NULL is fine. */
 void	hv_free(struct hv *hv);
 
 enum hv_state	hv_state(const struct hv *hv);

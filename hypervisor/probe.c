@@ -12,6 +12,7 @@
 
 #include "arch.h"
 #include "bounds.h"
+#include "host.h"
 #include "hv.h"
 #include "kvm.h"
 

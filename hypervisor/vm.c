@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One machine: the order in which its parts are made, started, stopped, saved and
- * loaded. Deliberately knows no register, no device kind and no protocol.
+ * loaded. Deliberately knows no register, no device kind and no protocol, nor how
+ * its processors stop or which of its pages were written (cpus.c, pages.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,39 +14,29 @@
 #include "boot.h"
 #include "bounds.h"
 #include "bus.h"
-#include "clock.h"
-#include "disk.h"
+#include "cpus.h"
 #include "ending.h"
 #include "gmem.h"
+#include "host.h"
 #include "hv.h"
 #include "kvm.h"
 #include "machine.h"
+#include "pages.h"
 #include "state.h"
-#include "throttle.h"
-#include "vcpu.h"
-
-/* vCPUs park within microseconds; a host that swaps may need longer. */
-#define PARK_TIMEOUT_MS	5000u
 
 struct hv {
-	uint64_t	stopped_at_ns;	/* hv_stopped_at_ns() */
-	uint64_t	moved_on_at_ns;	/* hv_moved_on_at_ns() */
 	struct hv_config config;
 	char		baseline[32];
 	struct kvm	*kvm;
 	struct bus	*bus;
 	struct gmem	*gmem;
-	struct arch_model *model;
-	struct crew	*crew;
-	struct throttle	*throttle;
-	struct arch_clock *clock;
+	struct pages	*pages;
+	struct cpus	*cpus;
 	struct machine	*machine;
 	struct ending	*ending;
 	struct bell	*no_room;
 	enum hv_state	state;		/* main thread only */
-	bool		clock_is_loaded; /* not yet run since a load */
 	bool		unsettled;	/* paused without room to settle the disks */
-	uint64_t	dirty_pages;
 };
 
 /* --- the end ------------------------------------------------------------- */
@@ -81,7 +72,7 @@ device_request(void *arg, enum machine_request what)
 		ending_note(hv->ending, HV_END_POWER_OFF, "the guest powered off");
 	else
 		ending_note(hv->ending, HV_END_RESET, "the guest asked for a reset");
-	crew_hold(hv->crew, CREW_HOLD_END);
+	cpus_end(hv->cpus);
 }
 
 static void
@@ -98,8 +89,7 @@ wind_down(void *arg)
 {
 	struct hv *hv = arg;
 
-	(void)crew_hold_wait(hv->crew, CREW_HOLD_END, PARK_TIMEOUT_MS);
-	(void)throttle_set(hv->throttle, 0);
+	cpus_end_wait(hv->cpus);
 	machine_stop(hv->machine);
 	hv->state = HV_ENDED;
 	hv->config.ended(hv->config.arg);
@@ -109,78 +99,51 @@ wind_down(void *arg)
 
 static void stand_still(void *arg);
 
-static const char *
-explain_open(int r)
-{
-	switch (r) {
-	case -ENOENT:
-		return "there is no /dev/kvm here";
-	case -EACCES:
-	case -EPERM:
-		return "no permission to open /dev/kvm";
-	default:
-		return "/dev/kvm cannot be used";
-	}
-}
-
-void
-hv_host_open(struct hv_host *h)
-{
-	h->kvm = NULL;
-	h->error = kvm_open(&h->kvm, NULL, NULL);
-	h->software = !arch_kvm_is_hardware();
-}
-
-void
-hv_host_close(struct hv_host *h)
-{
-	kvm_close(h->kvm);
-	h->kvm = NULL;
-}
-
 static int
 kvm_init(struct hv *hv, char *why)
 {
 	const struct hv_host *host = hv->config.host;
 	int r;
 
-	if (host->kvm == NULL) {
-		snprintf(why, HV_WHY_MAX, "%s (%s); personactl doctor says "
-		    "what to do", explain_open(host->error),
-		    strerror(-host->error));
-		return host->error;
-	}
-	hv->kvm = host->kvm;
+	if ((r = hv_host_kvm(host, &hv->kvm, why, HV_WHY_MAX)) < 0)
+		return r;
 	r = arch_baseline_check(hv->kvm, hv->baseline, host->software, why,
 	    HV_WHY_MAX);
 	if (r < 0)
 		return r;
-	if ((r = kvm_create_vm(hv->kvm)) < 0 ||
-	    (r = arch_vm_init(hv->kvm)) < 0 ||
-	    (r = arch_model_new(&hv->model, hv->kvm, hv->baseline,
-	    hv->config.vcpus)) < 0)
+	if ((r = kvm_create_vm(hv->kvm)) < 0 || (r = arch_vm_init(hv->kvm)) < 0)
 		snprintf(why, HV_WHY_MAX, "KVM makes no machine: %s",
 		    strerror(-r));
 	return r;
 }
 
 static int
-vcpus_init(struct hv *hv)
+memory_init(struct hv *hv, char *why)
 {
-	struct kvm_cpu *const *cpus;
+	const struct hv_config *c = &hv->config;
 	int r;
 
-	r = crew_new(&hv->crew, hv->kvm, hv->bus, hv->config.vcpus, &crew_ops,
-	    hv);
-	if (r < 0)
+	if ((r = gmem_new(&hv->gmem, hv->kvm, c->ram_fd, c->ram_bytes)) < 0) {
+		snprintf(why, HV_WHY_MAX, "guest memory cannot be set up: %s",
+		    strerror(-r));
 		return r;
-	cpus = crew_cpus(hv->crew);
-	for (unsigned int i = 0; i < hv->config.vcpus; i++)
-		if ((r = arch_model_apply(hv->model, cpus[i], i)) < 0)
-			return r;
-	if ((r = arch_clock_new(&hv->clock, hv->config.vcpus)) < 0)
-		return r;
-	return throttle_new(&hv->throttle, hv->crew);
+	}
+	return pages_new(&hv->pages, hv->gmem, c->disks);
+}
+
+static int
+cpus_init(struct hv *hv, char *why)
+{
+	const struct cpus_config c = {
+		.kvm = hv->kvm,
+		.bus = hv->bus,
+		.baseline = hv->baseline,
+		.vcpus = hv->config.vcpus,
+		.ops = &crew_ops,
+		.arg = hv,
+	};
+
+	return cpus_new(&hv->cpus, &c, why, HV_WHY_MAX);
 }
 
 static int
@@ -217,15 +180,9 @@ hv_new(struct hv **hp, const struct hv_config *c, char *why)
 	snprintf(hv->baseline, sizeof(hv->baseline), "%s", c->cpu_baseline);
 	if ((r = ending_new(&hv->ending, c->base, wind_down, hv)) < 0 ||
 	    (r = bell_new(&hv->no_room, c->base, stand_still, hv)) < 0 ||
-	    (r = kvm_init(hv, why)) < 0)
-		goto out;
-	if ((r = gmem_new(&hv->gmem, hv->kvm, c->ram_fd, c->ram_bytes)) < 0) {
-		snprintf(why, HV_WHY_MAX, "guest memory cannot be set up: %s",
-		    strerror(-r));
-		goto out;
-	}
-	if ((r = bus_new(&hv->bus)) < 0 || (r = vcpus_init(hv)) < 0 ||
-	    (r = devices_init(hv)) < 0)
+	    (r = kvm_init(hv, why)) < 0 ||
+	    (r = memory_init(hv, why)) < 0 || (r = bus_new(&hv->bus)) < 0 ||
+	    (r = cpus_init(hv, why)) < 0 || (r = devices_init(hv)) < 0)
 		goto out;
 	*hp = hv;
 	return 0;
@@ -242,15 +199,13 @@ hv_free(struct hv *hv)
 {
 	if (hv == NULL)
 		return;
-	throttle_free(hv->throttle);
-	crew_free(hv->crew);
+	cpus_free(hv->cpus);
 	if (hv->machine != NULL)
 		machine_stop(hv->machine);
 	machine_free(hv->machine);
 	bus_free(hv->bus);
+	pages_free(hv->pages);
 	gmem_free(hv->gmem);
-	arch_clock_free(hv->clock);
-	arch_model_free(hv->model);
 	if (hv->kvm != NULL)
 		kvm_destroy_vm(hv->kvm);
 	bell_free(hv->no_room);
@@ -285,7 +240,7 @@ hv_boot(struct hv *hv, const struct boot_config *c, char *why)
 		snprintf(why, HV_WHY_MAX, "%s", sentence);
 		return r;
 	}
-	if ((r = arch_boot(crew_cpus(hv->crew)[0], &entry)) < 0) {
+	if ((r = cpus_boot(hv->cpus, &entry)) < 0) {
 		snprintf(why, HV_WHY_MAX, "KVM refused the start state: %s",
 		    strerror(-r));
 		return r;
@@ -295,22 +250,6 @@ hv_boot(struct hv *hv, const struct boot_config *c, char *why)
 }
 
 /* --- running ------------------------------------------------------------- */
-
-static int
-set_clocks(struct hv *hv, bool has_advance, uint64_t advance_ns)
-{
-	struct kvm_cpu *const *cpus = crew_cpus(hv->crew);
-	int r = 0;
-
-	if (has_advance || hv->clock_is_loaded)
-		r = arch_clock_thaw(hv->clock, hv->kvm, cpus, advance_ns);
-	if (has_advance)
-		hv->moved_on_at_ns = clock_now_ns();
-	hv->clock_is_loaded = false;
-	for (unsigned int i = 0; i < hv->config.vcpus; i++)
-		arch_clock_was_paused(cpus[i]);
-	return r;
-}
 
 int
 hv_resume(struct hv *hv, bool has_advance, uint64_t advance_ns)
@@ -327,43 +266,24 @@ hv_resume(struct hv *hv, bool has_advance, uint64_t advance_ns)
 	default:
 		return -ESHUTDOWN;
 	}
-	if ((r = set_clocks(hv, has_advance, advance_ns)) < 0)
+	if ((r = cpus_set_clocks(hv->cpus, has_advance, advance_ns)) < 0)
 		return r;
 	machine_start(hv->machine);
 	hv->unsettled = false;
 	hv->state = HV_RUNNING;
-	crew_release(hv->crew, CREW_HOLD_PAUSE);
+	cpus_unpark(hv->cpus);
 	return 0;
-}
-
-/* From now on the files are the disks, for whoever else reads them. */
-static int
-settle_disks(struct hv *hv)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < DISKS_MAX && r == 0; i++)
-		if (hv->config.disks[i] != NULL)
-			r = disk_settle(hv->config.disks[i]);
-	return r;
 }
 
 /* Of a machine that runs: vCPUs parked, devices still. */
 static int
 park(struct hv *hv)
 {
-	int r;
+	int r = cpus_park(hv->cpus);
 
-	/* The clocks at once: for the guest, its last instruction was now. */
-	if ((r = crew_hold_wait(hv->crew, CREW_HOLD_PAUSE,
-	    PARK_TIMEOUT_MS)) < 0 || (r = arch_clock_freeze(hv->clock, hv->kvm,
-	    crew_cpus(hv->crew))) < 0) {
-		crew_release(hv->crew, CREW_HOLD_PAUSE);
-		return r;
-	}
-	hv->stopped_at_ns = clock_now_ns();
-	machine_stop(hv->machine);
-	return 0;
+	if (r == 0)
+		machine_stop(hv->machine);
+	return r;
 }
 
 static int
@@ -379,7 +299,7 @@ now_paused(struct hv *hv)
 static int
 settle_late(struct hv *hv)
 {
-	int r = hv->unsettled ? settle_disks(hv) : 0;
+	int r = hv->unsettled ? pages_settle(hv->pages) : 0;
 
 	hv->unsettled = r < 0;
 	return r;
@@ -397,9 +317,9 @@ hv_pause(struct hv *hv)
 		return -ESHUTDOWN;
 	if ((r = park(hv)) < 0)
 		return r;
-	if ((r = settle_disks(hv)) < 0) {
+	if ((r = pages_settle(hv->pages)) < 0) {
 		machine_start(hv->machine);
-		crew_release(hv->crew, CREW_HOLD_PAUSE);
+		cpus_unpark(hv->cpus);
 		return r;
 	}
 	return now_paused(hv);
@@ -408,13 +328,13 @@ hv_pause(struct hv *hv)
 uint64_t
 hv_stopped_at_ns(const struct hv *hv)
 {
-	return hv->stopped_at_ns;
+	return cpus_parked_at_ns(hv->cpus);
 }
 
 uint64_t
 hv_moved_on_at_ns(const struct hv *hv)
 {
-	return hv->moved_on_at_ns;
+	return cpus_moved_on_at_ns(hv->cpus);
 }
 
 /* From the loop: a device found no room to write what the guest gave it. */
@@ -442,44 +362,28 @@ void
 hv_stop(struct hv *hv)
 {
 	ending_note(hv->ending, HV_END_STOPPED, "stopped by its owner");
-	crew_hold(hv->crew, CREW_HOLD_END);
+	cpus_end(hv->cpus);
 }
 
 int
 hv_throttle(struct hv *hv, unsigned int percent)
 {
-	return throttle_set(hv->throttle, percent);
+	return cpus_throttle(hv->cpus, percent);
 }
 
 /* --- dirty pages --------------------------------------------------------- */
 
-/* Where the region after one that ends at this page begins. */
-static uint64_t
-next_region(uint64_t end)
-{
-	return (end + SPACE_ALIGN_PAGES - 1) / SPACE_ALIGN_PAGES *
-	    SPACE_ALIGN_PAGES;
-}
-
 uint64_t
 hv_pages(const struct hv *hv)
 {
-	uint64_t n = hv->config.ram_bytes / PAGE_BYTES;
-
-	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++)
-		n = next_region(n) +
-		    disk_bytes(hv->config.disks[i]) / PAGE_BYTES;
-	return n;
+	return pages_count(hv->pages);
 }
 
 int
 hv_dirty_start(struct hv *hv)
 {
-	int r = gmem_dirty_start(hv->gmem);
+	int r = pages_dirty_start(hv->pages);
 
-	for (size_t i = 0; r == 0 && i < DISKS_MAX &&
-	    hv->config.disks[i] != NULL; i++)
-		r = disk_dirty_start(hv->config.disks[i]);
 	if (r == 0)
 		machine_hint_memory(hv->machine, true);
 	return r;
@@ -488,46 +392,20 @@ hv_dirty_start(struct hv *hv)
 int
 hv_dirty_stop(struct hv *hv)
 {
-	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++)
-		disk_dirty_stop(hv->config.disks[i]);
 	machine_hint_memory(hv->machine, false);
-	return gmem_dirty_stop(hv->gmem);
+	return pages_dirty_stop(hv->pages);
+}
+
+int
+hv_dirty_harvest(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages)
+{
+	return pages_dirty_harvest(hv->pages, bitmap, n_pages);
 }
 
 void
 hv_balloon(struct hv *hv, uint64_t bytes)
 {
 	machine_balloon(hv->machine, bytes);
-}
-
-/* The disks' part of a harvest. Their bits begin at whole words: see bounds.h. */
-static int
-harvest_disks(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages)
-{
-	uint64_t first = next_region(hv->config.ram_bytes / PAGE_BYTES);
-	int r;
-
-	for (size_t i = 0; i < DISKS_MAX && hv->config.disks[i] != NULL; i++) {
-		struct disk *d = hv->config.disks[i];
-
-		*n_pages += disk_dirty_harvest(d, bitmap + first / 64);
-		if ((r = disk_settle(d)) < 0)
-			return r;
-		first = next_region(first + disk_bytes(d) / PAGE_BYTES);
-	}
-	return 0;
-}
-
-int
-hv_dirty_harvest(struct hv *hv, uint64_t *bitmap, uint64_t *n_pages)
-{
-	int r = gmem_dirty_harvest(hv->gmem, bitmap, n_pages);
-
-	if (r == 0)
-		r = harvest_disks(hv, bitmap, n_pages);
-	if (r == 0)
-		hv->dirty_pages += *n_pages;
-	return r;
 }
 
 /* --- state --------------------------------------------------------------- */
@@ -554,8 +432,7 @@ hv_save(struct hv *hv, int *fd, uint64_t *len_bytes)
 		return -EBUSY;
 	if ((s = state_new(&id)) == NULL)
 		return -ENOMEM;
-	if ((r = arch_save(hv->clock, hv->kvm, hv->model, crew_cpus(hv->crew),
-	    hv->config.vcpus, s)) == 0 &&
+	if ((r = cpus_save(hv->cpus, s)) == 0 &&
 	    (r = machine_save(hv->machine, s)) == 0)
 		r = state_pack(s, fd, len_bytes);
 	state_free(s);
@@ -569,9 +446,7 @@ apply(struct hv *hv, const Persona__State__MachineState *s, bool second_life,
 	const char *sentence = "a device's state cannot be loaded";
 	int r;
 
-	r = arch_check(hv->kvm, hv->model, hv->config.vcpus, s, why,
-	    HV_WHY_MAX);
-	if (r < 0)
+	if ((r = cpus_check(hv->cpus, s, why, HV_WHY_MAX)) < 0)
 		return r;
 	if ((r = machine_load(hv->machine, s, &sentence)) < 0) {
 		snprintf(why, HV_WHY_MAX, "%s", sentence);
@@ -579,11 +454,9 @@ apply(struct hv *hv, const Persona__State__MachineState *s, bool second_life,
 	}
 	/* From here a failure leaves half a guest: it must never run. */
 	hv->state = HV_BROKEN;
-	r = arch_load(hv->clock, hv->kvm, hv->model, crew_cpus(hv->crew),
-	    hv->config.vcpus, s, why, HV_WHY_MAX);
-	if (r < 0 || (second_life && (r = machine_renew(hv->machine)) < 0))
+	if ((r = cpus_load(hv->cpus, s, why, HV_WHY_MAX)) < 0 ||
+	    (second_life && (r = machine_renew(hv->machine)) < 0))
 		return r;
-	hv->clock_is_loaded = true;
 	hv->state = HV_PAUSED;
 	return 0;
 }
@@ -628,7 +501,7 @@ hv_stats(struct hv *hv, struct hv_stats *s)
 	s->balloon_bytes = m.balloon_bytes;
 	s->guest_total_bytes = m.stats[DEV_GUEST_TOTAL];
 	s->guest_available_bytes = m.stats[DEV_GUEST_AVAILABLE];
-	crew_stats(hv->crew, &s->run_ns, &s->exits);
-	s->throttle_percent = throttle_get(hv->throttle);
-	s->dirty_pages = hv->dirty_pages;
+	cpus_stats(hv->cpus, &s->run_ns, &s->exits);
+	s->throttle_percent = cpus_throttled(hv->cpus);
+	s->dirty_pages = pages_reported(hv->pages);
 }

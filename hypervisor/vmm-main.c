@@ -21,6 +21,7 @@
 #include "bounds.h"
 #include "confine.h"
 #include "control.h"
+#include "host.h"
 #include "hv.h"
 #include "log.h"
 #include "probe.h"

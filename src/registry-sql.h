@@ -14,6 +14,10 @@ struct registry {
 	sqlite3	*db;
 };
 
+/* The last call's failure as -errno, 0 when it did not fail. */
+int	sql_errno(struct registry *r);
+
+/* Called with each row of sql_each(); st lives until it returns. */
 typedef void sql_row_fn(sqlite3_stmt *st, void *arg);
 
 /*
@@ -40,6 +44,7 @@ void	sql_text(sqlite3_stmt *st, int column, char *to, size_t size);
 
 /* At most `size` bytes; a longer value counts as none. How many there are. */
 size_t	sql_blob(sqlite3_stmt *st, int column, void *to, size_t size);
+/* A number that sql_run() bound as 'i'; NULL counts as 0. */
 uint64_t sql_u64(sqlite3_stmt *st, int column);
 
 #endif

@@ -85,6 +85,7 @@ struct peer_record {
  * other -errno.
  */
 int	registry_open(struct registry **rp, const char *path);
+/* NULL is fine. */
 void	registry_close(struct registry *r);
 
 /* Move what was written into the main file; for quiet times. Best effort. */
@@ -198,6 +199,7 @@ int	registry_peer_get(struct registry *r, const char *name_or_fp,
 /* What handovers there take (overhead_ns). As registry_peer_get. */
 int	registry_peer_learn(struct registry *r, const char *fingerprint,
 	    uint64_t overhead_ns);
+/* Forget it; its key is trusted no more. 0, or -ENOENT. */
 int	registry_peer_delete(struct registry *r, const char *fingerprint);
 
 typedef void peer_each_fn(const struct peer_record *p, void *arg);

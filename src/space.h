@@ -70,6 +70,7 @@ int	space_plan_check(const struct space_plan *plan,
 
 /* A space with these regions and nothing behind them yet. 0 or -ENOMEM. */
 int	space_new(struct space **sp, const struct space_plan *plan);
+/* Lets go of what is behind it; nothing is synced. NULL is fine. */
 void	space_free(struct space *s);
 
 /*
@@ -107,7 +108,7 @@ void	space_changed(struct space *s);
 int	space_write(struct space *s, uint64_t pfn, const uint8_t *pages,
 	    uint64_t count);
 
-/* The same with zeros; of a file the blocks are given back. */
+/* The same with zeros; of a file the blocks are given back. 0 or -errno. */
 int	space_zero(struct space *s, uint64_t pfn, uint64_t count);
 
 /*

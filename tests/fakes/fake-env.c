@@ -23,8 +23,9 @@ request(void *arg, enum machine_request what)
 {
 	struct fake_env *f = arg;
 
-	f->n_requests++;
+	/* Whoever waits, on another thread, for the count finds what it was. */
 	f->request = what;
+	__atomic_add_fetch(&f->n_requests, 1, __ATOMIC_RELEASE);
 }
 
 void

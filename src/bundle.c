@@ -28,6 +28,7 @@ struct lane {
 	struct stream		*s;
 	struct outgoing		*cur;
 	size_t			off;	/* bytes of cur written */
+	size_t			window_most;	/* that its peer ever granted */
 	bool			mute;	/* takes nothing more */
 	bool			ended;	/* nothing more comes */
 	struct frame_parser	in;
@@ -82,22 +83,16 @@ bundle_broken(struct bundle *b, int r, const char *why)
 
 /* --- sending ---------------------------------------------------------------- */
 
-/* Write until the stream is full or nothing waits. */
+/* Write until the frame is out or the stream is full. */
 static void
 lane_write(struct lane *l)
 {
 	struct bundle *b = l->b;
 
-	while (!b->dead && !l->mute) {
-		ssize_t n;
-
-		if (l->cur == NULL) {
-			l->off = 0;
-			if ((l->cur = outbox_next(&b->outbox)) == NULL)
-				break;
-		}
-		n = stream_write(l->s, l->cur->data + l->off,
+	while (l->cur != NULL && !l->mute) {
+		ssize_t n = stream_write(l->s, l->cur->data + l->off,
 		    l->cur->len - l->off);
+
 		if (n == -EAGAIN)
 			break;
 		if (n < 0) {
@@ -112,16 +107,83 @@ lane_write(struct lane *l)
 			l->cur = NULL;
 		}
 	}
-	if (!b->dead && !l->mute)
-		stream_want(l->s, l->cur != NULL);
 }
 
+/*
+ * The window that a stream must have for a frame to begin on it: a frame that
+ * waits for the peer in its middle holds up all that come behind it on the other
+ * streams. More than there ever was is not waited for.
+ */
+static size_t
+lane_needs(struct lane *l, size_t len)
+{
+	size_t window = stream_window(l->s);
+
+	if (window > l->window_most)
+		l->window_most = window;
+	return len < l->window_most ? len : l->window_most;
+}
+
+/* The first idle stream that can take a frame so long, or NULL. */
+static struct lane *
+free_lane(struct bundle *b, size_t len)
+{
+	for (size_t i = 0; i < b->n_lanes; i++) {
+		struct lane *l = &b->lanes[i];
+		size_t window = stream_window(l->s);
+
+		if (l->cur == NULL && !l->mute && window > 0 &&
+		    window >= lane_needs(l, len))
+			return l;
+	}
+	return NULL;
+}
+
+/*
+ * Go on with what was begun, the oldest frame first: where streams share a socket,
+ * whoever writes first has all of it, and the others' frames would stand half done
+ * while newer ones pass.
+ */
+static void
+finish_begun(struct bundle *b)
+{
+	uint64_t tried = 0;	/* bits of lanes */
+	struct lane *l;
+
+	do {
+		l = NULL;
+		for (size_t i = 0; i < b->n_lanes; i++)
+			if (b->lanes[i].cur != NULL && (tried >> i & 1) == 0 &&
+			    (l == NULL || b->lanes[i].cur->sequence <
+			    l->cur->sequence))
+				l = &b->lanes[i];
+		if (l != NULL) {
+			tried |= (uint64_t)1 << (l - b->lanes);
+			lane_write(l);
+		}
+	} while (l != NULL);
+}
+
+/* Give what waits to the streams that can take it. */
 static void
 bundle_push(struct bundle *b)
 {
-	for (size_t i = 0; i < b->n_lanes && !b->dead; i++)
-		if (b->lanes[i].cur == NULL && !b->lanes[i].mute)
-			lane_write(&b->lanes[i]);
+	struct lane *l;
+	size_t len;
+
+	finish_begun(b);
+	while ((len = outbox_next_len(&b->outbox)) > 0 &&
+	    (l = free_lane(b, len)) != NULL) {
+		l->cur = outbox_next(&b->outbox);
+		l->off = 0;
+		lane_write(l);
+	}
+	for (size_t i = 0; i < b->n_lanes; i++) {
+		l = &b->lanes[i];
+		if (!l->mute)
+			stream_want(l->s, l->cur != NULL ? 1 :
+			    len > 0 ? lane_needs(l, len) : 0);
+	}
 }
 
 int
@@ -350,7 +412,7 @@ lane_ready_cb(struct stream *s, void *arg)
 	if (!b->dead && b->applied_unsaid > 0)
 		send_ack(b);
 	if (!b->dead)
-		lane_write(l);
+		bundle_push(b);
 	if (!b->dead)
 		b->ops->room(b->arg);
 }

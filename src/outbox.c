@@ -101,6 +101,16 @@ outbox_next(struct outbox *o)
 	return f;
 }
 
+size_t
+outbox_next_len(const struct outbox *o)
+{
+	const struct outgoing *f = TAILQ_FIRST(&o->urgent);
+
+	if (f == NULL)
+		f = TAILQ_FIRST(&o->waiting);
+	return f != NULL ? f->len : 0;
+}
+
 void
 outbox_written(struct outgoing *f)
 {
@@ -139,5 +149,5 @@ outbox_acked(struct outbox *o, uint64_t sequence, size_t *bytes)
 bool
 outbox_idle(const struct outbox *o)
 {
-	return TAILQ_EMPTY(&o->urgent) && TAILQ_EMPTY(&o->waiting);
+	return outbox_next_len(o) == 0;
 }

@@ -51,6 +51,7 @@ int	outbox_put_urgent(struct outbox *o, uint64_t attempt, uint8_t kind,
  * outbox_written() or, as it ends, outbox_abandon(), and does not free it.
  */
 struct outgoing *outbox_next(struct outbox *o);
+size_t	outbox_next_len(const struct outbox *o);	/* 0: nothing waits */
 void	outbox_written(struct outgoing *f);
 void	outbox_abandon(struct outgoing *f);
 

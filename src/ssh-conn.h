@@ -44,7 +44,7 @@ struct ssh_channel {
 	LIBSSH2_CHANNEL	*chan;
 	bool		started;	/* the gate runs */
 	bool		open;		/* the owner has not closed it */
-	bool		want_write;
+	size_t		want_write;	/* the window that its owner waits for */
 	bool		eof;		/* the peer says no more */
 	bool		eof_sent;	/* neither do we */
 	int		error;		/* of this channel alone, -errno */

@@ -59,7 +59,7 @@ fd_write(struct stream *s, const void *buf, size_t len)
 }
 
 static void
-fd_want(struct stream *s, bool to_write)
+fd_want(struct stream *s, size_t to_write)
 {
 	struct stream_fd *f = (struct stream_fd *)s;
 
@@ -67,7 +67,7 @@ fd_want(struct stream *s, bool to_write)
 		event_del(f->rev);
 	else
 		event_add(f->rev, NULL);
-	if (s->ready == NULL || !to_write)
+	if (s->ready == NULL || to_write == 0)
 		event_del(f->wev);
 	else
 		event_add(f->wev, NULL);

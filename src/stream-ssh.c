@@ -128,13 +128,23 @@ readable(const struct ssh_channel *ch)
 	    ch->conn->state == SSH_DEAD;
 }
 
+/* What libssh2 holds back of a packet is not yet off the window. */
+static size_t
+window(const struct ssh_channel *ch)
+{
+	size_t all = libssh2_channel_window_write_ex(ch->chan, NULL);
+	size_t held = ch->out_len - ch->out_off;
+
+	return all > held ? all - held : 0;
+}
+
 static bool
 writable(const struct ssh_channel *ch)
 {
 	if (ch->out_off < ch->out_len || !may_call(ch, SSH_OP_WRITE))
 		return false;
-	return !ch->conn->rekeying &&
-	    libssh2_channel_window_write_ex(ch->chan, NULL) > 0;
+	return !ch->conn->rekeying && ch->want_write > 0 &&
+	    window(ch) >= ch->want_write;
 }
 
 /* libssh2 has taken something off the socket that nobody has read. */
@@ -185,7 +195,7 @@ tell_owners(struct ssh_conn *c)
 		struct ssh_channel *ch = c->channel[i];
 
 		if (ch->open && ch->stream.ready != NULL && (readable(ch) ||
-		    (ch->want_write && writable(ch))))
+		    writable(ch)))
 			ch->stream.ready(&ch->stream, ch->stream.ready_arg);
 	}
 }
@@ -265,7 +275,7 @@ write_packet(struct ssh_channel *ch, const uint8_t *buf, size_t len)
 		ch->out_len = len;
 		return (ssize_t)len;
 	}
-	if (libssh2_channel_window_write_ex(ch->chan, NULL) > 0)
+	if (window(ch) > 0)
 		ch->conn->rekeying = true;
 	return -EAGAIN;
 }
@@ -297,13 +307,21 @@ ssh_write(struct stream *s, const void *buf, size_t len)
 }
 
 static void
-ssh_want(struct stream *s, bool to_write)
+ssh_want(struct stream *s, size_t to_write)
 {
 	struct ssh_channel *ch = (struct ssh_channel *)s;
 
 	ch->want_write = to_write;
-	if (readable(ch) || (to_write && writable(ch)))
+	if (readable(ch) || writable(ch))
 		kick(ch->conn);
+}
+
+static size_t
+ssh_window(struct stream *s)
+{
+	const struct ssh_channel *ch = (const struct ssh_channel *)s;
+
+	return ch->conn->state == SSH_RUNNING ? window(ch) : 0;
 }
 
 /* The channels share one socket: each of them reports all of its queue. */
@@ -357,6 +375,7 @@ static const struct stream_ops ssh_ops = {
 	.read = ssh_read,
 	.write = ssh_write,
 	.want = ssh_want,
+	.window = ssh_window,
 	.unsent = ssh_unsent,
 	.unanswered_ns = ssh_unanswered_ns,
 	.close = ssh_close,

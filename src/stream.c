@@ -10,11 +10,11 @@ stream_set_ready(struct stream *s, stream_ready_fn *ready, void *arg)
 {
 	s->ready = ready;
 	s->ready_arg = arg;
-	s->ops->want(s, false);
+	s->ops->want(s, 0);
 }
 
 void
-stream_want(struct stream *s, bool to_write)
+stream_want(struct stream *s, size_t to_write)
 {
 	s->ops->want(s, to_write);
 }
@@ -29,6 +29,12 @@ ssize_t
 stream_write(struct stream *s, const void *buf, size_t len)
 {
 	return s->ops->write(s, buf, len);
+}
+
+size_t
+stream_window(struct stream *s)
+{
+	return s->ops->window != NULL ? s->ops->window(s) : SIZE_MAX;
 }
 
 int64_t

@@ -23,7 +23,8 @@ struct stream_ops {
 	ssize_t		(*read)(struct stream *s, void *buf, size_t len);
 	ssize_t		(*write)(struct stream *s, const void *buf,
 			    size_t len);
-	void		(*want)(struct stream *s, bool to_write);
+	void		(*want)(struct stream *s, size_t to_write);
+	size_t		(*window)(struct stream *s);		/* or NULL */
 	int64_t		(*unsent)(struct stream *s);
 	uint64_t	(*unanswered_ns)(struct stream *s);	/* or NULL */
 	void		(*close)(struct stream *s);
@@ -36,13 +37,20 @@ struct stream {
 };
 
 /*
- * Who is told when the stream can be read, or written after stream_want(true).
+ * Who is told when the stream can be read, or, after stream_want(to_write), when
+ * the peer's window holds so many bytes and some can be written; 0 for never.
  * Reading is always wanted once set; an earlier stream_want is forgotten.
  * Called from the event loop only, never from within stream_read or
  * stream_write.
  */
 void	stream_set_ready(struct stream *s, stream_ready_fn *ready, void *arg);
-void	stream_want(struct stream *s, bool to_write);
+void	stream_want(struct stream *s, size_t to_write);
+
+/*
+ * Bytes that can be written before the peer must allow more, a trip away; SIZE_MAX
+ * where it is the way alone that holds things up.
+ */
+size_t	stream_window(struct stream *s);
 
 /*
  * Up to len bytes. > 0: bytes moved; read only: 0 at the end of the stream;

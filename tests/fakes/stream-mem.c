@@ -116,9 +116,9 @@ mem_write(struct stream *s, const void *buf, size_t len)
 }
 
 static void
-mem_want(struct stream *s, bool to_write)
+mem_want(struct stream *s, size_t to_write)
 {
-	((struct end *)s)->want_write = to_write;
+	((struct end *)s)->want_write = to_write > 0;
 }
 
 static int64_t

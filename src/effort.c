@@ -18,6 +18,8 @@
 /* What is under way keeps the link busy for so long, as parts of a second. */
 #define SOON_DRY(rate)	((rate) / 100)
 #define PLENTY(rate)	((rate) / 10)
+/* With an unknown link: a frame or two. */
+#define FEW_BYTES	((size_t)128 << 10)
 
 void
 effort_init(struct effort *e)
@@ -39,4 +41,11 @@ effort_choose(struct effort *e, uint64_t rate, size_t queued)
 	if (rate > 0 && rate < SLOW_LINK && queued > PLENTY(rate))
 		return PAGE_EFFORT_MOST;
 	return PAGE_EFFORT_MORE;
+}
+
+bool
+effort_hurries(uint64_t rate, size_t queued)
+{
+	return rate < FAST_LINK &&
+	    queued < (rate > 0 ? SOON_DRY(rate) : FEW_BYTES);
 }

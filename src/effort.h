@@ -6,6 +6,7 @@
 #ifndef EFFORT_H
 #define EFFORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,11 @@ void	effort_init(struct effort *e);
  * running dry says that it is not the link which holds things up.
  */
 int	effort_choose(struct effort *e, uint64_t rate, size_t queued);
+
+/*
+ * The link is about to run dry, and it is one that packing cannot keep busy: what
+ * needs no packing should go now. Says nothing of links that outrun the processor.
+ */
+bool	effort_hurries(uint64_t rate, size_t queued);
 
 #endif

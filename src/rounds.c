@@ -20,6 +20,8 @@
 #define GUESS_PAGES	256u
 /* Fewer pages say too little about what a page costs. */
 #define COST_PAGES_MIN	32u
+/* Pages that are looked at for one that needs no packing. */
+#define SCOUT_PAGES	64u
 
 struct rounds {
 	struct space		*space;
@@ -35,6 +37,8 @@ struct rounds {
 	uint32_t		harvests;
 	unsigned int		pass;		/* enum pass */
 	uint64_t		cursor, pass_end;
+	bool			hurry;
+	uint64_t		scout;		/* no noise between cursor and here */
 	bool			flushed;	/* the last payload is out */
 	uint64_t		all_pages;	/* of the first round */
 	uint64_t		guess_bytes;	/* what they may take */
@@ -55,6 +59,7 @@ begin_pass(struct rounds *r, enum pass pass)
 
 	r->pass = pass;
 	r->cursor = files ? r->ram_pages : 0;
+	r->scout = 0;
 	r->pass_end = files ? r->n_pages : r->ram_pages;
 }
 
@@ -225,10 +230,48 @@ rounds_begin(struct rounds *r)
 	r->round_bytes = 0;
 }
 
+static bool
+is_noise(struct rounds *r, uint64_t pfn)
+{
+	uint8_t copy[PAGE_BYTES];
+	const uint8_t *page;
+
+	if (space_page(r->space, pfn, &page) < 0)
+		return false;	/* in its turn it says why */
+	memcpy(copy, page, PAGE_BYTES);
+	return page_is_dense(copy);
+}
+
+/* A cold page of noise ahead of the cursor; n_pages when none is near. */
+static uint64_t
+next_noise(struct rounds *r)
+{
+	if (r->scout < r->cursor)
+		r->scout = r->cursor;
+	for (unsigned int i = 0; i < SCOUT_PAGES; i++) {
+		r->scout = pageset_next(&r->todo, r->scout);
+		if (r->scout >= r->pass_end)
+			break;
+		/* Not passed over yet: it may have to be added again. */
+		if (!pageheat_is_hot(&r->heat, r->scout) &&
+		    is_noise(r, r->scout))
+			return r->scout;
+		r->scout++;
+	}
+	return r->n_pages;
+}
+
 /* The next page of this round; n_pages when there is none. */
 static uint64_t
 next_page(struct rounds *r)
 {
+	/* Memory only: to read a file out of order costs more than it gains. */
+	if (r->hurry && r->pass == COLD_RAM) {
+		uint64_t pfn = next_noise(r);
+
+		if (pfn < r->n_pages)
+			return pfn;
+	}
 	while (r->todo.count > 0 && r->pass < N_PASSES) {
 		uint64_t pfn = pageset_next(&r->todo, r->cursor);
 
@@ -302,6 +345,12 @@ void
 rounds_set_effort(struct rounds *r, int effort)
 {
 	encoder_set_effort(r->encoder, effort);
+}
+
+void
+rounds_hurry(struct rounds *r, bool hurry)
+{
+	r->hurry = hurry;
 }
 
 void

@@ -53,6 +53,12 @@ bool	rounds_finished(const struct rounds *r);
 /* How hard pages are packed from now on (pagecodec.h). */
 void	rounds_set_effort(struct rounds *r, int effort);
 
+/*
+ * From now on pages of noise go before their turn, where some are near: they cost
+ * the processor little and keep a link busy that packing cannot.
+ */
+void	rounds_hurry(struct rounds *r, bool hurry);
+
 /* Hash groups that changed, so that the root is quick at the end. */
 void	rounds_settle(struct rounds *r, uint64_t max_groups);
 void	rounds_root(struct rounds *r, const struct digest *state,

@@ -152,8 +152,11 @@ next_round(struct sync_send *s)
 static void
 choose_effort(struct sync_send *s)
 {
-	rounds_set_effort(s->rounds, effort_choose(&s->effort,
-	    bundle_rate(s->role.bundle), bundle_unacked(s->role.bundle)));
+	uint64_t rate = bundle_rate(s->role.bundle);
+	size_t queued = bundle_unacked(s->role.bundle);
+
+	rounds_set_effort(s->rounds, effort_choose(&s->effort, rate, queued));
+	rounds_hurry(s->rounds, effort_hurries(rate, queued));
 }
 
 /* Of memory that does not happen. */

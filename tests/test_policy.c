@@ -250,6 +250,22 @@ effort_follows_the_queue(void)
 	CU_ASSERT_EQUAL(effort_choose(&e, rate, rate / 50), PAGE_EFFORT_MORE);
 }
 
+/* The link alone decides, at once: a hurry that comes late has missed it. */
+static void
+a_dry_link_hurries(void)
+{
+	const uint64_t rate = 25 * MB;
+
+	CU_ASSERT_TRUE(effort_hurries(rate, 0));
+	CU_ASSERT_TRUE(effort_hurries(rate, rate / 200));
+	CU_ASSERT_FALSE(effort_hurries(rate, rate / 50));
+	/* At the very beginning the first frames go at once. */
+	CU_ASSERT_TRUE(effort_hurries(0, 0));
+	CU_ASSERT_FALSE(effort_hurries(0, MB));
+	/* A link that outruns us is dry all the time; the order would not help. */
+	CU_ASSERT_FALSE(effort_hurries(200 * MB, 0));
+}
+
 int
 main(void)
 {
@@ -271,6 +287,7 @@ main(void)
 		    overhead_beyond_the_budget_ends_too },
 		{ "it ends whatever the figures", it_ends_whatever_the_figures },
 		{ "the effort follows the queue", effort_follows_the_queue },
+		{ "a dry link hurries", a_dry_link_hurries },
 		{ "a larger budget stops no later", larger_budget_stops_earlier },
 	};
 

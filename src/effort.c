@@ -7,16 +7,19 @@
 #include "pagecodec.h"
 
 /*
- * zstd packs about 240 MB/s into a quarter, LZ4 twice that into a third: at 80
- * MB/s and above the link takes more than zstd gives.
+ * What a core makes of pages, in and out (tests/bench/bench-codec): LZ4 500 MB/s
+ * into a third, zstd's levels 250 into a quarter, 100 into a fifth and 50 into a
+ * little less. A link that takes more than comes out would wait.
  */
 #define FAST_LINK	((uint64_t)80 << 20)	/* bytes a second */
-#define SLOW_LINK	((uint64_t)16 << 20)
+#define CALM_LINK	((uint64_t)32 << 20)
+#define SLOW_LINK	((uint64_t)8 << 20)
 #define FULL		65536u
 #define DRY		(FULL / 2)
 #define MEMORY		64u	/* choices that the smoothed filling recalls */
 /* What is under way keeps the link busy for so long, as parts of a second. */
 #define SOON_DRY(rate)	((rate) / 100)
+#define SOME(rate)	((rate) / 25)
 #define PLENTY(rate)	((rate) / 10)
 /* With an unknown link: a frame or two. */
 #define FEW_BYTES	((size_t)128 << 10)
@@ -40,6 +43,8 @@ effort_choose(struct effort *e, uint64_t rate, size_t queued)
 		return PAGE_EFFORT_FAST;
 	if (rate > 0 && rate < SLOW_LINK && queued > PLENTY(rate))
 		return PAGE_EFFORT_MOST;
+	if (rate > 0 && rate < CALM_LINK && queued > SOME(rate))
+		return PAGE_EFFORT_MUCH;
 	return PAGE_EFFORT_MORE;
 }
 

@@ -16,8 +16,14 @@
 /* Equal bytes between two changes that are cheaper sent than skipped. */
 #define DELTA_MERGE	4u
 #define SAMPLES		256u
-/* So many different values among the samples are likely to be noise. */
+#define SAMPLE_STEP	2531u	/* odd; the first few are all over the page, too */
+/*
+ * So many different values among the samples are likely to be noise, which has 162
+ * of them and 57 among the first 64.
+ */
 #define SAMPLES_DENSE	135u
+#define SAMPLES_FEW	64u
+#define FEW_DENSE	40u
 
 struct page_packer {
 	void		*lz4;
@@ -39,20 +45,30 @@ page_is_zero(const uint8_t *page)
 	return true;
 }
 
+static unsigned int
+count_values(const uint64_t seen[4])
+{
+	unsigned int n = 0;
+
+	for (int i = 0; i < 4; i++)
+		n += (unsigned int)__builtin_popcountll(seen[i]);
+	return n;
+}
+
 bool
 page_is_dense(const uint8_t *page)
 {
 	uint64_t seen[4] = { 0, 0, 0, 0 };
 	char trial[LZ4_COMPRESSBOUND(PAGE_BYTES)];
-	int different = 0;
 
-	/* An odd step visits every alignment. */
-	for (size_t i = 0, at = 0; i < SAMPLES; i++, at += 15)
-		seen[page[at % PAGE_BYTES] >> 6] |=
-		    (uint64_t)1 << (page[at % PAGE_BYTES] & 63);
-	for (int i = 0; i < 4; i++)
-		different += __builtin_popcountll(seen[i]);
-	if (different < (int)SAMPLES_DENSE)
+	for (size_t i = 0, at = 0; i < SAMPLES; i++, at += SAMPLE_STEP) {
+		const uint8_t v = page[at % PAGE_BYTES];
+
+		if (i == SAMPLES_FEW && count_values(seen) < FEW_DENSE)
+			return false;
+		seen[v >> 6] |= (uint64_t)1 << (v & 63);
+	}
+	if (count_values(seen) < SAMPLES_DENSE)
 		return false;
 	/* Many values, but perhaps in a pattern; on noise this is quick. */
 	return LZ4_compress_default((const char *)page, trial,

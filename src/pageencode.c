@@ -412,16 +412,17 @@ encoder_add(struct encoder *e, uint64_t pfn, const uint8_t *guest_page)
 
 	if (payload_full(e))
 		return -EAGAIN;
+	/* Zero is told where it lies: most of a memory is, and need not be copied. */
+	if (page_is_zero(guest_page)) {
+		add_zero(e, pfn);
+		return 0;
+	}
 	if (!batch_takes(e, pfn))
 		batch_close(e);
 	if (payload_full(e))
 		return -EAGAIN;
 	page = e->batch + e->batch_n * PAGE_BYTES;
 	memcpy(page, guest_page, PAGE_BYTES);
-	if (page_is_zero(page)) {
-		add_zero(e, pfn);
-		return 0;
-	}
 	digest_page(&d, page);
 	if (digest_equal(&d, digest_tree_get(e->tree, pfn))) {
 		e->savings.unchanged_pages++;

@@ -47,6 +47,9 @@ shadow_new(struct shadow **sp, uint64_t n_pages, uint64_t max_bytes)
 	    -1, 0);
 	if (s->copies == MAP_FAILED)
 		s->copies = NULL;
+	else	/* it fills up from one end: one fault for 512 copies */
+		(void)madvise(s->copies, (size_t)s->n_slots * PAGE_BYTES,
+		    MADV_HUGEPAGE);
 	if (s->slot_of == NULL || s->slots == NULL || s->copies == NULL) {
 		shadow_free(s);
 		return -ENOMEM;

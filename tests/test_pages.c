@@ -412,6 +412,31 @@ dirty_pages_wait_where_they_should(void)
 	pageheat_fini(&heat);
 }
 
+/* By a few samples, which must not be fooled by where in the page something lies. */
+static void
+noise_is_told_from_the_rest(void)
+{
+	uint8_t page[PAGE_BYTES], half[PAGE_BYTES] = { 0 };
+
+	for (unsigned int round = 0; round < 200; round++) {
+		for (size_t i = 0; i < PAGE_BYTES; i++)
+			page[i] = (uint8_t)(next_random() >> 32);
+		CU_ASSERT_TRUE(page_is_dense(page));
+		/* Noise for one half packs to one half, whichever it is. */
+		memcpy(half + round % 2 * PAGE_BYTES / 2, page, PAGE_BYTES / 2);
+		CU_ASSERT_FALSE(page_is_dense(half));
+		memset(half, 0, sizeof(half));
+		/* Letters of base64 say little each. */
+		for (size_t i = 0; i < PAGE_BYTES; i++)
+			page[i] &= 63;
+		CU_ASSERT_FALSE(page_is_dense(page));
+	}
+	/* Every value there is, and a pattern all the same. */
+	for (size_t i = 0; i < PAGE_BYTES; i++)
+		page[i] = (uint8_t)i;
+	CU_ASSERT_FALSE(page_is_dense(page));
+}
+
 static void
 cache_keeps_what_is_asked_for(void)
 {
@@ -457,6 +482,7 @@ main(void)
 		{ "sets count and find", sets_count_and_find },
 		{ "dirty pages wait where they should",
 		    dirty_pages_wait_where_they_should },
+		{ "noise is told from the rest", noise_is_told_from_the_rest },
 		{ "the cache keeps what is asked for",
 		    cache_keeps_what_is_asked_for },
 	};

@@ -19,6 +19,7 @@
 #include "persona-wake.h"
 #include "policy-check.h"
 #include "saved.h"
+#include "spec.h"
 
 #define START_TIMEOUT_MS	30000	/* a busy handset is slow, not broken */
 #define PAUSE_TIMEOUT_MS	5000
@@ -346,6 +347,20 @@ begin_start(struct persona *p, const char **why)
 	return r;
 }
 
+/* It may be older than the checks of what arrives; policy_check sees damage. */
+static int
+check_host(const struct persona *p, char *why, size_t size)
+{
+	Persona__Spec__Spec *s;
+	int r;
+
+	if (spec_unpack(&p->rec.spec, &s) < 0)
+		return 0;
+	r = spec_check_host(s, why, size);
+	persona__spec__spec__free_unpacked(s, NULL);
+	return r;
+}
+
 void
 persona_start(struct persona *p, persona_done_fn *done, void *arg)
 {
@@ -357,7 +372,8 @@ persona_start(struct persona *p, persona_done_fn *done, void *arg)
 		done(arg, -EBUSY, "it cannot be started now");
 		return;
 	}
-	if ((r = policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
+	if ((r = check_host(p, forbidden, sizeof(forbidden))) < 0 ||
+	    (r = policy_check(p->daemon, &p->rec.spec, POLICY_START, NULL,
 	    forbidden)) < 0) {
 		done(arg, r, forbidden);
 		return;

@@ -179,6 +179,43 @@ spec_check_host(const Persona__Spec__Spec *s, char *why, size_t size)
 	return -ENOEXEC;
 }
 
+/* The levels of the psABI, and Arm's editions as compilers spell them. */
+static const struct family {
+	const char	*arch;
+	const char	*prefix;
+	const char	*usual;
+} families[] = {
+	{ "x86-64", "x86-64-v", "x86-64-v2" },
+	{ "arm64", "armv", "armv8-a" },
+};
+
+static const struct family *
+family_of(const char *arch)
+{
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		if (strcmp(families[i].arch, arch) == 0)
+			return &families[i];
+	return NULL;
+}
+
+const char *
+spec_usual_baseline(const char *arch)
+{
+	const struct family *f = family_of(arch);
+
+	return f != NULL ? f->usual : NULL;
+}
+
+bool
+spec_baseline_fits(const Persona__Spec__Spec *s, const char *baseline)
+{
+	const struct family *f = s != NULL && s->arch != NULL ?
+	    family_of(s->arch) : NULL;
+
+	return f == NULL ||
+	    strncmp(baseline, f->prefix, strlen(f->prefix)) == 0;
+}
+
 void
 spec_drop_boot(Persona__Spec__Spec *s)
 {

@@ -53,6 +53,16 @@ const char *spec_host_arch(void);
  */
 int	spec_check_host(const Persona__Spec__Spec *s, char *why, size_t size);
 
+/* The CPU baseline that most handsets of an architecture have; NULL: not known. */
+const char *spec_usual_baseline(const char *arch);
+
+/*
+ * Is the baseline one of the architecture that the spec (NULL: the empty one)
+ * names? Whoever does not say for which it is made may have any; whether a handset
+ * has it is persona-vmm's to know.
+ */
+bool	spec_baseline_fits(const Persona__Spec__Spec *s, const char *baseline);
+
 /* It has no boot files here. */
 void	spec_drop_boot(Persona__Spec__Spec *s);
 

@@ -60,7 +60,8 @@ arrival_parse(Persona__Transfer__Persona *offer, uint64_t attempt,
 		return REASON_PROTOCOL;
 	if (offer->spec != NULL)
 		spec_drop_templates(offer->spec);
-	if (spec_pack(offer->spec, &rec->spec, &why) < 0)
+	if (spec_pack(offer->spec, &rec->spec, &why) < 0 ||
+	    !spec_baseline_fits(offer->spec, offer->cpu_baseline))
 		return REASON_PROTOCOL;
 	rec->ram_bytes = offer->ram_bytes;
 	rec->vcpus = offer->vcpus;

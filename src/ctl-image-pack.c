@@ -36,7 +36,8 @@ struct pack {
 	const char	*paths[N_FILES];
 	int		fds[N_FILES];
 	uint64_t	bytes[N_FILES];
-	const char	*name, *cmdline, *label, *arch, *policy_path, *out;
+	const char	*name, *cmdline, *label, *policy_path, *out;
+	const char	*arch, *baseline;
 	uint64_t	ram_bytes;
 	uint8_t		policy[POLICY_SIGNED_MAX + 1];
 	size_t		policy_len;
@@ -115,7 +116,7 @@ describe(const struct pack *p, struct manifest *m)
 	m->persona.name = (char *)(uintptr_t)p->name;
 	m->persona.ram_bytes = p->ram_bytes;
 	m->persona.vcpus = 1;
-	m->persona.cpu_baseline = (char *)(uintptr_t)"x86-64-v2";
+	m->persona.cpu_baseline = (char *)(uintptr_t)p->baseline;
 	m->persona.tenure = 1;
 	m->persona.cmdline = (char *)(uintptr_t)p->cmdline;
 	m->persona.spec = &m->spec;
@@ -246,6 +247,9 @@ ctl_image_pack(struct ctl *ctl, const struct image_pack_options *o)
 	};
 	int status;
 
+	if ((p.baseline = spec_usual_baseline(p.arch)) == NULL)
+		return ctl_fail(ctl, "no CPU baseline is known of %s; say "
+		    "--arch", p.arch);
 	if ((status = open_files(&p)) == CTL_OK &&
 	    (status = take_policy(&p)) == CTL_OK)
 		status = pack_to(&p);

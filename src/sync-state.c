@@ -77,6 +77,9 @@ sync_check_persona(const Persona__Transfer__Persona *p, const char **why)
 		*why = "the offered persona's processor count is out of bounds";
 	else if (!printable(p->cpu_baseline, PERSONA_NAME_MAX))
 		*why = "the offered persona's CPU baseline is not a name";
+	else if (!spec_baseline_fits(p->spec, p->cpu_baseline))
+		*why = "the offered persona's CPU baseline is of another "
+		    "architecture than the persona";
 	else if (p->cmdline != NULL && !printable(p->cmdline, CMDLINE_MAX))
 		*why = "the offered persona's command line is out of bounds";
 	else if (p->tenure >= UINT64_MAX / 2)

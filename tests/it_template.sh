@@ -123,6 +123,8 @@ refused "an exported persona" "no template" \
 	ctl create --image "$work/ada.persona" fred
 must "a template for another processor is packed" "$bin/personactl" image pack \
 	--kernel "$guest" --name phone --arch arm64 "$work/arm64.persona"
+grep -qa armv8-a "$work/arm64.persona" && ! grep -qa x86-64 "$work/arm64.persona" &&
+	ok "it asks for processors of its own kind" || bad "it names others' processors"
 templates=$(ls "$work/state/templates")
 images=$(ls "$work/state/images")
 refused "it is no persona's here" "made for arm64; this handset is" \

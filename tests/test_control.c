@@ -133,6 +133,7 @@ static void
 lies_in_an_offer_are_refused(void)
 {
 	static char big[CMDLINE_MAX + 2];
+	Persona__Spec__Spec spec = PERSONA__SPEC__SPEC__INIT;
 	struct persona_record rec;
 	Persona__Transfer__Persona p;
 
@@ -158,6 +159,7 @@ lies_in_an_offer_are_refused(void)
 	REFUSED(p.tenure = 0);
 	REFUSED(p.tenure = UINT64_MAX);
 	REFUSED(p.cpu_baseline = big);
+	REFUSED(p.spec = &spec; spec.arch = (char *)(uintptr_t)"arm64");
 	REFUSED(p.cmdline = big);
 	REFUSED(p.cmdline = (char *)(uintptr_t)"a\nb");
 #undef REFUSED

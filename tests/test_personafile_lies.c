@@ -205,6 +205,11 @@ test_manifests(void)
 	p.persona.ram_bytes = UINT64_MAX;
 	CU_ASSERT_EQUAL(try_manifest(&p), -EBADMSG);
 	p.persona.ram_bytes = BED_RAM_BYTES;
+	p.spec.arch = (char *)(uintptr_t)"arm64";	/* and x86-64-v2 */
+	CU_ASSERT_EQUAL(try_manifest(&p), -EBADMSG);
+	p.persona.cpu_baseline = (char *)(uintptr_t)"armv8-a";
+	CU_ASSERT_EQUAL(try_manifest(&p), -ENODATA);
+	p.spec.arch = NULL;
 	memset(label, 'l', sizeof(label) - 1);
 	label[sizeof(label) - 1] = '\0';
 	p.manifest.label = label;

@@ -166,6 +166,33 @@ other_processors_are_told_apart(void)
 	CU_ASSERT_EQUAL(spec_check_host(&s, why, sizeof(why)), -ENOEXEC);
 }
 
+static bool
+fits(const char *arch, const char *baseline)
+{
+	Persona__Spec__Spec s = PERSONA__SPEC__SPEC__INIT;
+
+	s.arch = (char *)(uintptr_t)arch;
+	return spec_baseline_fits(&s, baseline);
+}
+
+static void
+a_baseline_is_of_its_architecture(void)
+{
+	CU_ASSERT_TRUE(fits("x86-64", "x86-64-v1"));
+	CU_ASSERT_TRUE(fits("x86-64", spec_usual_baseline("x86-64")));
+	CU_ASSERT_TRUE(fits("arm64", spec_usual_baseline("arm64")));
+	CU_ASSERT_FALSE(fits("arm64", "x86-64-v2"));
+	CU_ASSERT_FALSE(fits("x86-64", "armv8-a"));
+	CU_ASSERT_FALSE(fits("x86-64", ""));
+	CU_ASSERT_FALSE(fits("arm64", "arm"));
+	/* Nobody says which, or one that has no baselines yet. */
+	CU_ASSERT_TRUE(spec_baseline_fits(NULL, "x86-64-v2"));
+	CU_ASSERT_TRUE(fits(NULL, "armv8-a"));
+	CU_ASSERT_TRUE(fits("riscv64", "x86-64-v2"));
+	CU_ASSERT_PTR_NULL(spec_usual_baseline("riscv64"));
+	CU_ASSERT_PTR_NOT_NULL(spec_usual_baseline(spec_host_arch()));
+}
+
 int
 main(void)
 {
@@ -177,6 +204,8 @@ main(void)
 		{ "damaged bytes are refused", damaged_bytes_are_refused },
 		{ "other processors are told apart",
 		    other_processors_are_told_apart },
+		{ "a baseline is of its architecture",
+		    a_baseline_is_of_its_architecture },
 	};
 
 	return unit_main("spec", tests, sizeof(tests) / sizeof(tests[0]));

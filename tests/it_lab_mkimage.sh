@@ -14,5 +14,5 @@ lab_make
 lab_template
 lab_handset "$LAB_WORK/handset.cpio" "$LAB_TESTS/lab/story-mkimage" \
 	<(echo "file $LAB_TEMPLATE /persona/debian.persona")
-LAB_CPUS=1 LAB_MEMORY=3072 "$LAB_TESTS/lab/machine" "$LAB_KERNEL" "$LAB_WORK/handset.cpio" \
+LAB_MEMORY=3072 "$LAB_TESTS/lab/machine" "$LAB_KERNEL" "$LAB_WORK/handset.cpio" \
 	"${LAB_SECONDS:-1800}"

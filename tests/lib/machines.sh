@@ -72,8 +72,7 @@ handsets_up() {
 machine_boot() {
 	local side=$1 there=b
 	[ "$side" = a ] || there=a
-	# Two of them share this machine's processors: one each.
-	LAB_CPUS=${LAB_CPUS:-1} LAB_APPEND="lab.dir=$(handset_dir "$side")" \
+	LAB_APPEND="lab.dir=$(handset_dir "$side")" \
 	"$(dirname "${BASH_SOURCE[0]}")/../lab/machine" "$MACHINES_KERNEL" \
 		"$MACHINES_INITRAMFS" "$MACHINES_SECONDS" \
 		-pidfile "$HANDSETS_WORK/$side.pid" \

@@ -2,6 +2,8 @@
 /*
  * How fast one core turns guest pages into payloads and back, a class of content
  * at a time: MB/s of guest memory and bytes out for bytes in. Not a test.
+ *
+ *	bench-codec [--quick]	quick: too little memory for figures to keep
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,10 @@
 #include "pagedecode.h"
 #include "pageencode.h"
 
-#define PAGES	16384u		/* 64 MiB */
+#define PAGES		16384u		/* 64 MiB */
+#define QUICK_PAGES	2048u		/* still two turns of make_mixed */
+
+static unsigned int pages = PAGES;
 
 static uint64_t rnd = RANDOM_SEED;
 
@@ -122,7 +127,7 @@ pass(struct run *r)
 	r->encode_s = r->decode_s = 0;
 	r->bytes = 0;
 	r->encode_s -= now_s();
-	for (uint64_t pfn = 0; pfn < PAGES; pfn++)
+	for (uint64_t pfn = 0; pfn < pages; pfn++)
 		while (encoder_add(r->encoder, pfn,
 		    fake_page(r->ram, pfn)) < 0)
 			pass_payload(r, false);
@@ -133,7 +138,7 @@ pass(struct run *r)
 static void
 report(const char *name, int effort, const struct run *r)
 {
-	double mb = PAGES * (double)PAGE_BYTES / 1e6;
+	double mb = pages * (double)PAGE_BYTES / 1e6;
 
 	printf("%-22s %6d %10.0f %10.0f %8.3f\n", name, effort,
 	    mb / r->encode_s, mb / r->decode_s, (double)r->bytes / 1e6 / mb);
@@ -145,20 +150,20 @@ bench(const char *name, void (*make)(uint8_t *, unsigned int), int effort)
 	struct run r = { .bytes = 0 };
 	char again[64];
 
-	r.ram = fake_ram(PAGES);
-	r.copy = fake_ram(PAGES);
-	for (unsigned int i = 0; i < PAGES; i++)
+	r.ram = fake_ram(pages);
+	r.copy = fake_ram(pages);
+	for (unsigned int i = 0; i < pages; i++)
 		make(fake_page(r.ram, i), i);
-	if (digest_tree_new(&r.tree, PAGES) < 0 ||
-	    digest_tree_new(&r.tree2, PAGES) < 0 ||
-	    encoder_new(&r.encoder, r.tree, PAGES,
-	    (uint64_t)PAGES * PAGE_BYTES) < 0 ||
+	if (digest_tree_new(&r.tree, pages) < 0 ||
+	    digest_tree_new(&r.tree2, pages) < 0 ||
+	    encoder_new(&r.encoder, r.tree, pages,
+	    (uint64_t)pages * PAGE_BYTES) < 0 ||
 	    decoder_new(&r.decoder, r.copy, r.tree2) < 0)
 		exit(EXIT_FAILURE);
 	encoder_set_effort(r.encoder, effort);
 	pass(&r);
 	report(name, effort, &r);
-	for (unsigned int i = 0; i < PAGES; i++)
+	for (unsigned int i = 0; i < pages; i++)
 		for (unsigned int k = 0; k < 4; k++)
 			fake_page(r.ram, i)[next_random() % PAGE_BYTES] ^= 1;
 	pass(&r);
@@ -175,8 +180,12 @@ bench(const char *name, void (*make)(uint8_t *, unsigned int), int effort)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "--quick") == 0)
+		pages = QUICK_PAGES;
+	else if (argc > 1)
+		return 2;
 	printf("%-22s %6s %10s %10s %8s\n", "content", "effort", "encode MB/s",
 	    "decode MB/s", "out/in");
 	bench("zero", make_zero, PAGE_EFFORT_FAST);

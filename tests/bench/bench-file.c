@@ -3,6 +3,8 @@
  * How fast one core writes a persona file and reads it back, a class of content at
  * a time, plain and encrypted: MB/s of the persona's pages and bytes out for bytes
  * in; and what a passphrase costs. The file is in memory. Not a test.
+ *
+ *	bench-file [--quick]	quick: too small a disk for figures to keep
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,8 +18,10 @@
 #include "../random.h"
 
 #define DISK_BYTES	((uint64_t)128 << 20)
-#define DISK_PAGES	(DISK_BYTES / PAGE_BYTES)
+#define QUICK_BYTES	((uint64_t)8 << 20)
 #define PASSPHRASE	"bench"
+
+static uint64_t disk_bytes = DISK_BYTES;
 
 static double
 now_s(void)
@@ -91,7 +95,7 @@ fill(struct space *s, const struct content *c)
 	uint64_t rnd = RANDOM_SEED, first = space_regions(s)->regions[1].first;
 	uint8_t page[PAGE_BYTES];
 
-	for (uint64_t i = 0; i < DISK_PAGES && c->make != NULL; i++) {
+	for (uint64_t i = 0; i < disk_bytes / PAGE_BYTES && c->make != NULL; i++) {
 		c->make(page, i, &rnd);
 		must(space_write(s, first + i, page, 1), "filling");
 	}
@@ -103,7 +107,7 @@ measure(struct bed_persona *p, const struct content *c, const char *lock_name,
 {
 	struct bed_file f = { .data = NULL };
 	struct bed_result r;
-	double began, wrote, mb = (double)DISK_BYTES / 1e6;
+	double began, wrote, mb = (double)disk_bytes / 1e6;
 	double read_s;
 
 	began = now_s();
@@ -113,7 +117,7 @@ measure(struct bed_persona *p, const struct content *c, const char *lock_name,
 	must(bed_read(f.data, f.len, 256u << 10, key, &r), "reading");
 	read_s = now_s() - began;
 	printf("%-9s %-10s %8.0f %8.0f %10.4f\n", c->name, lock_name,
-	    mb / wrote, mb / read_s, (double)f.len / (double)DISK_BYTES);
+	    mb / wrote, mb / read_s, (double)f.len / (double)disk_bytes);
 	bed_result_fini(&r);
 	bed_file_fini(&f);
 }
@@ -130,7 +134,7 @@ one_content(const struct content *c)
 
 	bed_persona_init(&p, PERSONA__IMAGE__MANIFEST__KIND__STOPPED);
 	space_free(p.space);
-	p.disk.bytes = DISK_BYTES;
+	p.disk.bytes = disk_bytes;
 	p.space = bed_space(&p.persona, false);
 	if (p.space == NULL)
 		must(-ENOMEM, "a disk");
@@ -156,10 +160,14 @@ passphrase(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "--quick") == 0)
+		disk_bytes = QUICK_BYTES;
+	else if (argc > 1)
+		return 2;
 	printf("MB/s of one core, by its own time; %u MB\n\n%-9s %-10s %8s %8s "
-	    "%10s\n", (unsigned int)(DISK_BYTES / 1000000), "content", "file",
+	    "%10s\n", (unsigned int)(disk_bytes / 1000000), "content", "file",
 	    "write", "read", "out/in");
 	for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++)
 		one_content(&contents[i]);

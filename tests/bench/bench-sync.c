@@ -6,6 +6,7 @@
  *
  *	bench-sync listen PORT
  *	bench-sync connect HOST PORT [MB [HOT_MB [DIRTY_MB_PER_S]]]
+ *	bench-sync --quick	both of them, here, and too little to be kept
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,18 +18,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fakes/fake-space.h"
 #include "log.h"
+#include "reason.h"
 #include "stream.h"
 #include "sync-receive.h"
 #include "sync-send.h"
 
 #define CHANNELS 4
+
+/* Of one side's guest, in MB. */
+struct shape {
+	uint64_t	ram, hot, dirty_per_s;
+};
 
 struct bench {
 	struct event_base	*base;
@@ -41,6 +50,7 @@ struct bench {
 	uint64_t		hot_pages, dirty_rate;	/* pages a second */
 	volatile bool		runs;
 	bool			sends;
+	bool			good;		/* the move is complete */
 	uint64_t		begun_ns, stopped_ns;
 };
 
@@ -116,6 +126,7 @@ ended(void *arg, uint32_t reason, const char *text)
 	struct sync_progress p;
 	struct rusage u;
 
+	b->good = reason == REASON_OK;
 	getrusage(RUSAGE_SELF, &u);
 	printf("%s: %s (%u); cpu %ld ms\n", b->sends ? "send" : "receive",
 	    text, reason, u.ru_utime.tv_sec * 1000 + u.ru_utime.tv_usec / 1000 +
@@ -275,8 +286,20 @@ wrap(struct bench *b, int fd)
 	return s;
 }
 
+static int
+dial(struct sockaddr_in *to)
+{
+	const int size = 128 << 10;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (connect(fd, (struct sockaddr *)to, sizeof(*to)) < 0)
+		die("connect");
+	return fd;
+}
+
 static void
-run_send(struct bench *b, char **argv, int argc)
+run_send(struct bench *b, struct sockaddr_in *to, const struct shape *shape)
 {
 	static const struct sync_send_ops ops = {
 		.now_ns = now_ns, .again = again, .harvest = harvest,
@@ -284,41 +307,28 @@ run_send(struct bench *b, char **argv, int argc)
 		.prepared = prepared, .running = running,
 		.progress = progress, .ended = ended,
 	};
-	uint64_t mb = argc > 4 ? strtoull(argv[4], NULL, 10) : 512;
-	uint64_t hot = argc > 5 ? strtoull(argv[5], NULL, 10) : 32;
-	uint64_t rate = argc > 6 ? strtoull(argv[6], NULL, 10) : 10;
 	Persona__Transfer__Persona persona = PERSONA__TRANSFER__PERSONA__INIT;
 	struct sync_send_config cfg = { .persona = &persona, .attempt = 1,
 	    .blackout_budget_ms = 100, .allow_throttle = true };
-	struct sockaddr_in to = { .sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)atoi(argv[3])) };
 
 	b->sends = true;
-	map_ram(b, mb << 20);
+	map_ram(b, shape->ram << 20);
 	fill(b);
 	b->log = calloc(b->n_pages / 64, 8);
 	b->dirty = calloc(b->n_pages / 64, 8);
-	b->hot_pages = hot * 256;
-	b->dirty_rate = rate * 256;
+	b->hot_pages = shape->hot * 256;
+	b->dirty_rate = shape->dirty_per_s * 256;
 	persona.id = (char *)(uintptr_t)"0123456789abcdef0123456789abcdef";
 	persona.name = (char *)(uintptr_t)"bench";
-	persona.ram_bytes = mb << 20;
+	persona.ram_bytes = shape->ram << 20;
 	persona.vcpus = 1;
 	persona.cpu_baseline = (char *)(uintptr_t)"x86-64-v2";
 	if (sync_send_new(&b->send, &cfg, &ops, b) < 0)
 		die("engine");
-	inet_pton(AF_INET, argv[2], &to.sin_addr);
-	for (int i = 0; i < CHANNELS; i++) {
-		int fd = socket(AF_INET, SOCK_STREAM, 0);
-		const int size = 128 << 10;
-
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-		if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
-			die("connect");
-		sync_send_add_stream(b->send, wrap(b, fd));
-	}
+	for (int i = 0; i < CHANNELS; i++)
+		sync_send_add_stream(b->send, wrap(b, dial(to)));
 	b->runs = true;
-	if (hot > 0)
+	if (shape->hot > 0)
 		pthread_create(&guest_thread, NULL, guest, b);
 	b->begun_ns = now_ns(NULL);
 	if (sync_send_start(b->send, b->ram, b->dirty) < 0)
@@ -352,24 +362,34 @@ released(void *arg, uint64_t tenure, uint64_t stopped_for_ns)
 	    &(struct blackout){ .ns = stopped_for_ns });
 }
 
+/* *at becomes where, if it said any port. */
+static int
+listen_at(struct sockaddr_in *at)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(*at);
+	const int one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)at, sizeof(*at)) < 0 ||
+	    listen(fd, CHANNELS) < 0 ||
+	    getsockname(fd, (struct sockaddr *)at, &len) < 0)
+		die("listen");
+	return fd;
+}
+
+/* Takes the socket that listens. */
 static void
-run_receive(struct bench *b, const char *port)
+run_receive(struct bench *b, int fd)
 {
 	static const struct sync_receive_ops ops = {
 		.now_ns = now_ns, .again = again, .offered = offered,
 		.verified = verified, .released = released,
 		.progress = progress, .ended = ended,
 	};
-	struct sockaddr_in at = { .sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)atoi(port)) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	const int one = 1;
 
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(fd, CHANNELS) < 0 ||
-	    sync_receive_new(&b->receive, &ops, b) < 0)
-		die("listen");
+	if (sync_receive_new(&b->receive, &ops, b) < 0)
+		die("engine");
 	for (int i = 0; i < CHANNELS; i++) {
 		int c = accept(fd, NULL, NULL);
 
@@ -380,23 +400,83 @@ run_receive(struct bench *b, const char *port)
 	close(fd);
 }
 
+static void
+bench_init(struct bench *b)
+{
+	static const struct timeval tick = { .tv_usec = 10000 };
+
+	memset(b, 0, sizeof(*b));
+	b->base = event_base_new();
+	b->tick = event_new(b->base, -1, EV_PERSIST, tick_cb, b);
+	b->again = event_new(b->base, -1, 0, step_cb, b);
+	event_add(b->tick, &tick);
+}
+
+/* Whether it ended well. */
+static bool
+bench_run(struct bench *b)
+{
+	event_base_dispatch(b->base);
+	return b->good;
+}
+
+static bool
+quick(void)
+{
+	const struct shape small = { .ram = 64, .hot = 1, .dirty_per_s = 1 };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = listen_at(&at), status = -1;
+	struct bench b;
+	bool sent;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	bench_init(&b);		/* an event base is no child's to inherit */
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run_receive(&b, fd);
+		exit(bench_run(&b) ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(fd);
+	run_send(&b, &at, &small);
+	sent = bench_run(&b);
+	return waitpid(pid, &status, 0) == pid && status == 0 && sent;
+}
+
+static uint64_t
+number(char **argv, int argc, int at, uint64_t otherwise)
+{
+	return argc > at ? strtoull(argv[at], NULL, 10) : otherwise;
+}
+
 int
 main(int argc, char **argv)
 {
-	static const struct timeval tick = { .tv_usec = 10000 };
-	struct bench b = { .base = event_base_new() };
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	struct bench b;
 
 	log_init("bench-sync", getenv("DEBUG") ? LOG_DEBUG : LOG_INFO);
 	signal(SIGPIPE, SIG_IGN);
-	b.tick = event_new(b.base, -1, EV_PERSIST, tick_cb, &b);
-	b.again = event_new(b.base, -1, 0, step_cb, &b);
-	event_add(b.tick, &tick);
-	if (argc >= 4 && strcmp(argv[1], "connect") == 0)
-		run_send(&b, argv, argc);
-	else if (argc == 3 && strcmp(argv[1], "listen") == 0)
-		run_receive(&b, argv[2]);
-	else
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 2 && strcmp(argv[1], "--quick") == 0)
+		return quick() ? EXIT_SUCCESS : EXIT_FAILURE;
+	bench_init(&b);
+	if (argc >= 4 && strcmp(argv[1], "connect") == 0) {
+		const struct shape shape = {
+			.ram = number(argv, argc, 4, 512),
+			.hot = number(argv, argc, 5, 32),
+			.dirty_per_s = number(argv, argc, 6, 10),
+		};
+
+		at.sin_port = htons((uint16_t)atoi(argv[3]));
+		inet_pton(AF_INET, argv[2], &at.sin_addr);
+		run_send(&b, &at, &shape);
+	} else if (argc == 3 && strcmp(argv[1], "listen") == 0) {
+		at.sin_port = htons((uint16_t)atoi(argv[2]));
+		run_receive(&b, listen_at(&at));
+	} else
 		return 2;
-	event_base_dispatch(b.base);
-	return EXIT_SUCCESS;
+	return bench_run(&b) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

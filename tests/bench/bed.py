@@ -14,6 +14,28 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HANDSETS = os.path.join(HERE, "..", "lib", "handsets.sh")
+# The shell that clears away puts back what it found, however we end.
+SHELL = """
+shares=/proc/sys/kernel/sched_autogroup_enabled
+put_back=
+even_shares() {
+	[ -e $shares ] || { echo "none here"; return; }
+	[ $(cat $shares) != 0 ] || { echo "off, as found"; return; }
+	put_back=$(cat $shares)
+	echo 0 2>/dev/null > $shares && { echo off; return; }
+	put_back=
+	echo "on, and cannot be turned off"
+}
+bed_down() {
+	[ -z "$put_back" ] || echo $put_back > $shares
+	handsets_down
+}
+trap bed_down EXIT
+while read -r line; do
+	eval "$line" < /dev/null
+	echo "= $?"
+done
+"""
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -28,9 +50,7 @@ class Bed:
 
     def __init__(self, full=False):
         self.shell = subprocess.Popen(
-            ["bash", "-c", ". %s; trap handsets_down EXIT; "
-             "while read -r line; do eval \"$line\" </dev/null; "
-             "echo \"= $?\"; done" % shlex.quote(HANDSETS)],
+            ["bash", "-c", ". %s; " % shlex.quote(HANDSETS) + SHELL],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             start_new_session=True)   # a Ctrl-C is ours to translate
         status, why = self.ask("(handsets_need)")
@@ -54,6 +74,11 @@ class Bed:
                 return int(line[2:]), "".join(out)
             out.append(line)
         raise BedError("the bed's shell died at: " + command)
+
+    def even_shares(self):
+        """Take the scheduler's autogroups away for what is started from now on, until
+        the bed is closed. What came of it, in a word or two."""
+        return self.ask("even_shares")[1].strip()
 
     def rate(self, mbit):
         """Shape the link, both directions; None: unlimited."""

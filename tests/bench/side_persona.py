@@ -20,6 +20,7 @@ PORT = 7275
 PROGRAMS = r"^(personad|persona-vmm|persona-sync|persona-gate|persona-pair|sshd)"
 VCPU_THREADS = r"vcpu"
 CONSOLE_LOOK_S = 0.01
+CONSOLE_AGAIN_S = 0.1       # asking is a program each time, and the move pays for it
 
 
 class Persona(Side):
@@ -134,6 +135,7 @@ class Persona(Side):
                 time.sleep(CONSOLE_LOOK_S)
             p.kill()
             p.wait()
+            time.sleep(CONSOLE_AGAIN_S)
         return False
 
     def type_b(self, text):

@@ -26,7 +26,8 @@ struct cpus {
 	struct arch_clock *clock;
 	bool		clock_is_loaded; /* not yet run since a load */
 	uint64_t	parked_at_ns;	/* cpus_parked_at_ns() */
-	uint64_t	moved_on_at_ns;	/* cpus_moved_on_at_ns() */
+	uint64_t	moved_on_at_ns;	/* when clocks were set to go on */
+	uint64_t	held_ns;	/* cpus_held_ns() */
 };
 
 /* --- making --------------------------------------------------------------- */
@@ -130,6 +131,8 @@ cpus_set_clocks(struct cpus *c, bool has_advance, uint64_t advance_ns)
 void
 cpus_unpark(struct cpus *c)
 {
+	/* Before, not after: they may run at once, and we much later. */
+	c->held_ns = clock_now_ns() - c->moved_on_at_ns;
 	crew_release(c->crew, CREW_HOLD_PAUSE);
 }
 
@@ -140,9 +143,9 @@ cpus_parked_at_ns(const struct cpus *c)
 }
 
 uint64_t
-cpus_moved_on_at_ns(const struct cpus *c)
+cpus_held_ns(const struct cpus *c)
 {
-	return c->moved_on_at_ns;
+	return c->held_ns;
 }
 
 void

@@ -57,8 +57,8 @@ void	cpus_unpark(struct cpus *c);
 
 /* When cpus_park() read the clocks last, in ns of clock.h; 0: never. */
 uint64_t	cpus_parked_at_ns(const struct cpus *c);
-/* When they were last set to go on from there, likewise. */
-uint64_t	cpus_moved_on_at_ns(const struct cpus *c);
+/* As hv_held_ns(). */
+uint64_t	cpus_held_ns(const struct cpus *c);
 
 /* They stop at the next safe point, for ever. At once, from any thread. */
 void	cpus_end(struct cpus *c);

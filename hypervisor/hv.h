@@ -89,8 +89,11 @@ int	hv_pause(struct hv *hv);
 /* When the guest's clocks were read for the last pause (clock.h); 0: never. */
 uint64_t	hv_stopped_at_ns(const struct hv *hv);
 
-/* When they were set for the last time that hv_resume moved them on; 0: never. */
-uint64_t	hv_moved_on_at_ns(const struct hv *hv);
+/*
+ * For how long the guest was still held after hv_resume had moved its clocks on, for
+ * the last time that it did: they ran, and it did not.
+ */
+uint64_t	hv_held_ns(const struct hv *hv);
 
 /* End it from outside: as hv_pause, and for ever. */
 void	hv_stop(struct hv *hv);

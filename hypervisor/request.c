@@ -134,9 +134,7 @@ do_resume(struct control *c, const Persona__Vmm__Request *q,
 		return r;
 	persona__vmm__resume_result__init(&a->resume);
 	a->resume.has_guest_gap_ns = moves_on;
-	/* Since they were set its clocks run, and now it does. */
-	a->resume.guest_gap_ns = on + (clock_now_ns() -
-	    hv_moved_on_at_ns(c->hv));
+	a->resume.guest_gap_ns = on + hv_held_ns(c->hv);
 	a->reply.result_case = PERSONA__VMM__REPLY__RESULT_RESUME;
 	a->reply.resume = &a->resume;
 	control_stood(c, NULL);

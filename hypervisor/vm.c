@@ -332,9 +332,9 @@ hv_stopped_at_ns(const struct hv *hv)
 }
 
 uint64_t
-hv_moved_on_at_ns(const struct hv *hv)
+hv_held_ns(const struct hv *hv)
 {
-	return cpus_moved_on_at_ns(hv->cpus);
+	return cpus_held_ns(hv->cpus);
 }
 
 /* From the loop: a device found no room to write what the guest gave it. */

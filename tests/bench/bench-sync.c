@@ -412,11 +412,21 @@ bench_init(struct bench *b)
 	event_add(b->tick, &tick);
 }
 
-/* Whether it ended well. */
+/* Whether it ended well; nothing of it is left. */
 static bool
 bench_run(struct bench *b)
 {
 	event_base_dispatch(b->base);
+	if (b->sends)
+		sync_send_free(b->send);
+	else
+		sync_receive_free(b->receive);
+	space_free(b->ram);
+	free(b->log);
+	free(b->dirty);
+	event_free(b->tick);
+	event_free(b->again);
+	event_base_free(b->base);
 	return b->good;
 }
 

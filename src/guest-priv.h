@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The inside of a guest, for guest.c (its life) and guest-find.c (the trace it
- * leaves and how a later personad follows it). Everybody else takes guest.h.
+ * The inside of a guest, for guest.c (its life), guest-start.c (how it begins),
+ * guest-limits.c (what it may take) and guest-find.c (the trace it leaves and how a
+ * later personad follows it). Everybody else takes guest.h.
  */
 #ifndef GUEST_PRIV_H
 #define GUEST_PRIV_H

@@ -1,30 +1,25 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A persona-vmm from its start, or from the moment it was found again, to its end.
+ * A persona-vmm from the moment it was started, or was found again, to its end.
  * The end is told once, when both the process and the control connection are gone.
- * Knows no registry, and not how a restarted personad finds it (guest-find.c).
+ * Knows no registry, and neither how one is started (guest-start.c) nor how a
+ * restarted personad finds it (guest-find.c).
  */
 #include "guest-priv.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "cmdline.h"
 #include "daemon.h"
-#include "guest-files.h"
 #include "guest-net.h"
 #include "launcher.h"
 #include "log.h"
 
-/* A large kernel is read and laid out in guest memory, perhaps from slow storage. */
-#define CREATE_TIMEOUT_MS	60000
 #define PLUG_TIMEOUT_MS		5000
 #define ERRNO_MAX		4095	/* of the kernel */
 #define LOST_KILL_MS		2000	/* control lost, process still there */
@@ -206,27 +201,6 @@ overdue_cb(evutil_socket_t fd, short what, void *arg)
 
 /* --- the beginning -------------------------------------------------------------- */
 
-static int
-make_memory(const char *name, uint64_t bytes, int *fdp)
-{
-	char label[PERSONA_NAME_MAX + 16];
-	int fd, r;
-
-	snprintf(label, sizeof(label), "persona-%s", name);
-	fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	/* Nobody who maps it may be made to fault by a later truncation. */
-	if (ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS,
-	    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	*fdp = fd;
-	return 0;
-}
-
 /* Another persona-net has taken over: the guest finds its cable in it. */
 static void
 plug_in(void *arg, int fd)
@@ -288,50 +262,7 @@ guest_new(struct guest **gp, struct daemon *d,
 	return 0;
 }
 
-static int
-spawn_vmm(struct guest *g, int *control_fd)
-{
-	char control[16], heirs[16], user[16];
-	char *argv[] = { (char *)"persona-vmm", (char *)"--control-fd",
-	    control, (char *)"--listen-fd", heirs, NULL, user, NULL };
-	struct launch_spec spec = { .argv = argv, .n_fds = 2 };
-	char program[DAEMON_PROGRAM_MAX];
-	int sv[2] = { -1, -1 }, listen_fd = -1, r;
-
-	spec.path = daemon_program(g->daemon, "persona-vmm", program);
-	snprintf(control, sizeof(control), "%d", LAUNCH_FD_BASE);
-	snprintf(heirs, sizeof(heirs), "%d", LAUNCH_FD_BASE + 1);
-	if (geteuid() == 0) {
-		spec.uid = launcher_free_uid(g->daemon->launcher,
-		    g->daemon->conf.first_uid, CONF_UIDS);
-		if (spec.uid == 0)
-			return -EUSERS;
-		snprintf(user, sizeof(user), "%u", (unsigned int)spec.uid);
-		argv[5] = (char *)"--user";
-	}
-	if ((r = ipc_pair(sv)) < 0)
-		goto out;
-	if ((r = guest_trace_listen(g->daemon, g->id, TRACE_VMM,
-	    &listen_fd)) < 0)
-		goto out;
-	spec.fds[0] = sv[1];
-	spec.fds[1] = listen_fd;
-	if ((r = launcher_spawn(g->daemon->launcher, &spec, guest_process_ended, g,
-	    &g->child)) < 0)
-		goto out;
-	*control_fd = sv[0];
-	sv[0] = -1;
-	r = guest_trace_write(g->daemon, g->id, TRACE_VMM,
-	    child_pid(g->child));
-out:
-	if (sv[0] >= 0)
-		close(sv[0]);
-	if (sv[1] >= 0)
-		close(sv[1]);
-	if (listen_fd >= 0)
-		close(listen_fd);
-	return r;
-}
+/* --- small ---------------------------------------------------------------------- */
 
 void
 guest_tell_ready(struct guest *g, int r, const char *why)
@@ -339,134 +270,6 @@ guest_tell_ready(struct guest *g, int r, const char *why)
 	if (g->events.ready != NULL)
 		g->events.ready(g->arg, r, why);
 }
-
-static void
-created(void *arg, int r, const char *why, const Persona__Vmm__Reply *reply,
-    struct ipc_msg *msg)
-{
-	struct guest *g = arg;
-
-	(void)reply;
-	(void)msg;
-	guest_tell_ready(g, r, why);
-}
-
-/* Descriptors of one Create, in the order of vmm.proto. */
-struct handed {
-	int	fds[IPC_MAX_FDS];
-	size_t	n;
-};
-
-static void
-hand(struct handed *h, int fd)
-{
-	if (fd >= 0)
-		h->fds[h->n++] = fd;
-}
-
-/* The disks' part of a Create; `msg` and `list` are what the message points to. */
-static void
-hand_disks(struct handed *h, const struct guest_files *files,
-    Persona__Vmm__Disk msg[DISKS_MAX], Persona__Vmm__Disk *list[DISKS_MAX])
-{
-	for (size_t i = 0; i < files->n_disks; i++) {
-		const struct guest_disk *disk = &files->disks[i];
-
-		persona__vmm__disk__init(&msg[i]);
-		list[i] = &msg[i];
-		msg[i].bytes = disk->bytes;
-		msg[i].has_read_only = msg[i].has_layered = true;
-		msg[i].read_only = disk->read_only;
-		msg[i].layered = disk->map_fd >= 0;
-		hand(h, disk->fd);
-		hand(h, disk->map_fd);
-		hand(h, disk->base_fd);
-	}
-}
-
-static int
-send_create(struct guest *g, const struct persona_record *rec,
-    const struct guest_files *files)
-{
-	Persona__Vmm__Request req = PERSONA__VMM__REQUEST__INIT;
-	Persona__Vmm__Create c = PERSONA__VMM__CREATE__INIT;
-	Persona__Vmm__Disk disks[DISKS_MAX], *list[DISKS_MAX];
-	struct handed h = { .n = 0 };
-	Persona__Vmm__Net net = PERSONA__VMM__NET__INIT;
-	char cmdline[CMDLINE_MAX + 1];
-	int cable_fd = -1, r;
-
-	if ((r = cmdline_expand(rec->cmdline, rec->id, rec->name, cmdline,
-	    sizeof(cmdline))) < 0)
-		return r;
-	c.persona_id = g->id;
-	c.name = g->name;
-	c.ram_bytes = rec->ram_bytes;
-	c.vcpus = rec->vcpus;
-	c.cpu_baseline = (char *)rec->cpu_baseline;
-	c.cmdline = cmdline;
-	hand(&h, g->ram_fd);
-	c.boot = files->kernel_fd >= 0;
-	hand(&h, files->kernel_fd);
-	c.has_initrd = c.initrd = c.boot && files->initrd_fd >= 0;
-	if (c.initrd)
-		hand(&h, files->initrd_fd);
-	hand_disks(&h, files, disks, list);
-	c.n_disks = files->n_disks;
-	c.disks = list;
-	if (g->net != NULL) {
-		if ((r = guest_net_start(g->net, &cable_fd)) < 0)
-			return r;
-		guest_group_add(g, guest_net_pid(g->net));
-		net.mac.data = (uint8_t *)(uintptr_t)guest_net_mac(g->net);
-		net.mac.len = NET_MAC_BYTES;
-		c.net = &net;
-		hand(&h, cable_fd);	/* always the last */
-	}
-	req.what_case = PERSONA__VMM__REQUEST__WHAT_CREATE;
-	req.create = &c;
-	r = vmm_request(g->vmm, &req, h.fds, h.n, CREATE_TIMEOUT_MS, created,
-	    g);
-	if (cable_fd >= 0)
-		close(cable_fd);
-	return r;
-}
-
-int
-guest_start(struct guest **gp, struct daemon *d,
-    const struct persona_record *rec, const struct guest_files *files,
-    const struct guest_events *events, void *arg)
-{
-	struct guest *g = NULL;
-	int control_fd = -1, r;
-
-	if ((r = guest_new(&g, d, rec, events, arg)) < 0)
-		return r;
-	if (files->ram_fd >= 0)
-		r = (g->ram_fd = fcntl(files->ram_fd, F_DUPFD_CLOEXEC, 0)) < 0 ?
-		    -errno : 0;
-	else
-		r = make_memory(rec->name, rec->ram_bytes, &g->ram_fd);
-	if (r < 0)
-		goto fail;
-	r = spawn_vmm(g, &control_fd);
-	if (control_fd < 0)
-		goto fail;
-	if (r < 0) {
-		close(control_fd);
-		goto fail;
-	}
-	guest_group_enter(g, rec);
-	if ((r = guest_control(g, control_fd)) < 0 ||
-	    (r = send_create(g, rec, files)) < 0)
-		goto fail;
-	*gp = g;
-	return 0;
-fail:
-	guest_discard(g);
-	return r;
-}
-/* --- small ---------------------------------------------------------------------- */
 
 void
 guest_set_events(struct guest *g, const struct guest_events *events, void *arg)

@@ -52,7 +52,9 @@ void	guest_set_events(struct guest *g, const struct guest_events *events,
 
 /* The control connection, for vmm_* requests; NULL once it is lost. */
 struct vmm *guest_vmm(struct guest *g);
+/* Its memory; the descriptor stays the guest's. -1: not there yet. */
 int	guest_ram_fd(const struct guest *g);
+/* persona-vmm's process. */
 pid_t	guest_pid(const struct guest *g);
 
 /* Its way to the network; NULL when it has none. */
@@ -91,6 +93,7 @@ void	guest_usage(const struct guest *g, struct guest_usage *u);
 
 /* Ask it to end; killed after timeout_ms. `ended` comes. */
 void	guest_stop(struct guest *g, uint32_t timeout_ms);
+/* End it at once. `ended` comes. */
 void	guest_kill(struct guest *g);
 
 /* Let go without ending it: personad leaves. No event comes. NULL is fine. */

@@ -75,6 +75,25 @@ file_read_all(int fd, void *data, size_t len)
 }
 
 int
+file_read_start(int fd, void *data, size_t size, size_t *len)
+{
+	uint8_t *p = data;
+	size_t at = 0;
+
+	while (at < size) {
+		ssize_t n = pread(fd, p + at, size - at, (off_t)at);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		at += (size_t)n;
+	}
+	*len = at;
+	return 0;
+}
+
+int
 file_sync(int fd)
 {
 	if (fsync(fd) == 0)

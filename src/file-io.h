@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What persona-sync's export and import share: whole reads and writes of
- * descriptors that block, the passphrase, and what personad is told of both.
- * Knows no format.
+ * What persona-sync's roles share: whole reads and writes of descriptors that
+ * block; and of export and import the passphrase, and what personad is told. Knows no
+ * format.
  */
 #ifndef FILE_IO_H
 #define FILE_IO_H
@@ -25,6 +25,12 @@
  */
 int	file_write_all(int fd, const void *data, size_t len);
 int	file_read_all(int fd, void *data, size_t len);
+
+/*
+ * A file's bytes from its beginning, wherever its offset is: at most `size`, and how
+ * many they are in *len. 0 or -errno.
+ */
+int	file_read_start(int fd, void *data, size_t size, size_t *len);
 
 /* What is there, at most len bytes; 0 at the end. The number, or -errno. */
 ssize_t	file_read_some(int fd, void *data, size_t len);

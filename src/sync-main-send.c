@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * persona-sync send: reaches the peer, then stands between personad, persona-vmm
+ * persona-sync send: has the peer reached, then stands between personad, persona-vmm
  * and the engine of sync-send.c, or of sync-ask.c when it is only asked. Gets guest
  * memory only after the peer has proven its key. Decides nothing about the guest.
  */
 #include <errno.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "gate-command.h"
+#include "file-io.h"
 #include "log.h"
+#include "peer-dial.h"
 #include "reason.h"
 #include "space.h"
 #include "stream.h"
@@ -21,9 +20,6 @@
 #include "sync-send.h"
 #include "vmm-harvest.h"
 
-#define KEY_FILE_MAX		((size_t)16 << 10)
-#define ADDRESSES_MAX		32u
-#define CHANNELS_DEFAULT	4u
 #define BUDGET_DEFAULT_MS	100u
 
 struct sender {
@@ -32,14 +28,8 @@ struct sender {
 	struct sync_ask		*ask;		/* or this for a question */
 	struct vmm_harvest	*vmm;
 	struct space		*space;
-	/* connecting */
 	Persona__Transfer__TransferMessage *setup;	/* a copy */
-	char			*key;
-	size_t			key_len;
-	struct ssh_conn		*conn;
-	size_t			address;	/* the next one to try */
-	uint32_t		failed_reason;
-	char			failed_text[REASON_TEXT_MAX + 1];
+	struct peer_dial	*dial;
 };
 
 static const Persona__Transfer__SendSetup *
@@ -185,20 +175,18 @@ vmm_failed(void *arg, const char *why)
 	fail(arg, REASON_VMM_FAILED, why);
 }
 
-/* --- connecting ------------------------------------------------------------- */
+/* --- the peer --------------------------------------------------------------- */
 
 static void
-peer_proven(struct sender *s)
+tell_proven(struct sender *s, const Persona__Transfer__Address *at)
 {
-	const Persona__Transfer__Address *a =
-	    setup(s)->addresses[s->address - 1];
 	Persona__Transfer__TransferMessage m =
 	    PERSONA__TRANSFER__TRANSFER_MESSAGE__INIT;
 	Persona__Transfer__PeerProven proven =
 	    PERSONA__TRANSFER__PEER_PROVEN__INIT;
 	char text[128];
 
-	snprintf(text, sizeof(text), "%s %u", a->host, a->port);
+	snprintf(text, sizeof(text), "%s %u", at->host, at->port);
 	proven.address = text;
 	m.kind_case = PERSONA__TRANSFER__TRANSFER_MESSAGE__KIND_PEER_PROVEN;
 	m.peer_proven = &proven;
@@ -245,135 +233,51 @@ make_engine(struct sender *s, struct stream **streams, size_t n)
 	return r;
 }
 
-static void try_next(struct sender *s);
-
-static uint32_t
-reason_of(int r)
-{
-	return r == -EKEYREJECTED ? REASON_KEY_MISMATCH :
-	    r == -EACCES ? REASON_NOT_PAIRED : REASON_UNREACHABLE;
-}
-
-/* Remember the most telling failure: a key says more than silence. */
 static void
-note_failure(struct sender *s, int r, const char *why)
-{
-	uint32_t reason = reason_of(r);
-
-	if (s->failed_reason == REASON_OK || reason != REASON_UNREACHABLE) {
-		s->failed_reason = reason;
-		snprintf(s->failed_text, sizeof(s->failed_text), "%s", why);
-	}
-	log_info("persona %s: %s: %s", setup(s)->persona->name,
-	    setup(s)->addresses[s->address - 1]->host, why);
-}
-
-static void
-connected_cb(void *arg, int r, const char *why, struct stream **streams,
-    size_t n)
+peer_reached(void *arg, const Persona__Transfer__Address *at,
+    struct stream **streams, size_t n)
 {
 	struct sender *s = arg;
+	int r;
 
-	s->conn = NULL;
-	if (r < 0) {
-		note_failure(s, r, why);
-		try_next(s);
-		return;
-	}
 	if ((r = make_engine(s, streams, n)) < 0) {
 		log_warn_r(r, "cannot begin");
 		fail(s, REASON_INTERNAL, NULL);
 		return;
 	}
-	explicit_bzero(s->key, s->key_len);
-	peer_proven(s);
+	tell_proven(s, at);
 }
 
-/*
- * Streams of a connection that came to nothing may have reached the target: those
- * of the next are not of the same transfer.
- */
 static void
-attempt_id(char id[GATE_TRANSFER_LEN + 1], const char *transfer, size_t n)
+peer_failed(void *arg, uint32_t reason, const char *text)
 {
-	snprintf(id, GATE_TRANSFER_LEN + 1, "%02x%s", (unsigned int)n & 0xff,
-	    hexid_ok(transfer) ? transfer + 2 : "");
-}
-
-/* Begin with the next address; when there is none, it is over. */
-static void
-try_next(struct sender *s)
-{
-	const Persona__Transfer__SendSetup *p = setup(s);
-
-	while (s->address < p->n_addresses) {
-		const Persona__Transfer__Address *a =
-		    p->addresses[s->address++];
-		char id[GATE_TRANSFER_LEN + 1];
-		struct ssh_config cfg = {
-			.host = a->host,
-			.port = (uint16_t)a->port,
-			.peer_key = p->peer_key,
-			.own_key = p->own_key,
-			.private_pem = s->key,
-			.private_len = s->key_len,
-			.transfer_id = id,
-			.channels = p->has_channels ?
-			    p->channels : CHANNELS_DEFAULT,
-		};
-		int r;
-
-		attempt_id(id, p->transfer_id, s->address);
-		r = a->port == 0 || a->port > UINT16_MAX ? -EINVAL :
-		    ssh_connect(&s->conn, s->w->base, &cfg, connected_cb, s);
-
-		if (r == 0)
-			return;
-		note_failure(s, r, strerror(-r));
-	}
-	if (s->failed_reason == REASON_OK)
-		s->failed_reason = REASON_UNREACHABLE;
-	ended(s, s->failed_reason, s->failed_text);
+	ended(arg, reason, text);
 }
 
 /* --- what personad says ------------------------------------------------------ */
-
-static int
-read_all(int fd, char *buf, size_t size, size_t *len)
-{
-	size_t at = 0;
-
-	while (at < size) {
-		ssize_t n = pread(fd, buf + at, size - at, (off_t)at);
-
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		at += (size_t)n;
-	}
-	*len = at;
-	return 0;
-}
 
 static void
 on_setup(struct sender *s, const Persona__Transfer__TransferMessage *m,
     struct ipc_msg *in)
 {
+	static const struct peer_dial_ops ops = {
+		.reached = peer_reached,
+		.failed = peer_failed,
+	};
 	int fd = ipc_take_fd(in, 0);
 
-	if (s->setup != NULL || m->send_setup->n_addresses > ADDRESSES_MAX)
+	if (s->setup != NULL ||
+	    m->send_setup->n_addresses > PEER_DIAL_ADDRESSES_MAX)
 		goto out;
 	s->w->attempt = m->attempt;
 	s->setup = persona__transfer__transfer_message__unpack(NULL, in->len,
 	    in->data);
-	s->key = calloc(1, KEY_FILE_MAX);
-	if (s->setup == NULL || s->key == NULL || fd < 0 ||
-	    read_all(fd, s->key, KEY_FILE_MAX, &s->key_len) < 0) {
+	if (s->setup == NULL || peer_dial_new(&s->dial, s->w->base, setup(s),
+	    fd, &ops, s) < 0) {
 		ended(s, REASON_INTERNAL, "the identity key cannot be read");
 		goto out;
 	}
-	try_next(s);
+	peer_dial_start(s->dial);
 out:
 	if (fd >= 0)
 		close(fd);
@@ -432,7 +336,7 @@ on_stopped(struct sender *s, const Persona__Transfer__Stopped *stopped,
 		return;
 	state = stopped->state_bytes <= STATE_BLOB_MAX ?
 	    malloc(stopped->state_bytes + 1) : NULL;
-	if (state == NULL || read_all(fd, state, stopped->state_bytes,
+	if (state == NULL || file_read_start(fd, state, stopped->state_bytes,
 	    &len) < 0 || len != stopped->state_bytes)
 		sync_send_cancel(s->engine, REASON_VMM_FAILED,
 		    "the saved machine state cannot be read");
@@ -496,7 +400,7 @@ send_close(void *role)
 {
 	struct sender *s = role;
 
-	ssh_connect_abort(s->conn);
+	peer_dial_free(s->dial);
 	sync_send_free(s->engine);
 	sync_ask_free(s->ask);
 	vmm_harvest_close(s->vmm);
@@ -504,9 +408,6 @@ send_close(void *role)
 	if (s->setup != NULL)
 		persona__transfer__transfer_message__free_unpacked(s->setup,
 		    NULL);
-	if (s->key != NULL)
-		explicit_bzero(s->key, KEY_FILE_MAX);
-	free(s->key);
 	free(s);
 }
 

@@ -12,7 +12,7 @@ image() { echo "$work/state/images/$(field "$1" id)"; }
 blocks() { stat -c %b "$1"; }
 # The guest's log takes 4 MiB at most, the template holds 8 MiB behind them.
 few() { [ "$(blocks "$1")" -gt 0 ] && [ "$(blocks "$1")" -le 9000 ]; }
-claimed() { tr -d '\0' < "$1" | grep -q .; }
+claimed() { [ "$(tr -d '\0' < "$1" | wc -c)" -gt 0 ]; }
 off() { state_is "$1" stopped || state_is "$1" crashed; }
 flushed_beyond() {
 	local v

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * persona-pair: carries one pairing between a stranger's connection and personad.
- * Keeps one TCP connection and one socket to personad; holds no private key, no
- * registry and no persona, and never decides: the person does, through personad.
+ * persona-pair: carries one pairing between a stranger's connection (pair-talk.c)
+ * and personad. Keeps one TCP connection and one socket to personad; holds no private
+ * key, no registry and no persona, and never decides: the person does, through
+ * personad.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -10,8 +11,6 @@
 #include <getopt.h>
 #include <limits.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "log.h"
 #include "number.h"
 #include "pair-dial.h"
+#include "pair-talk.h"
 #include "pair-tell.h"
 #include "pairing.h"
 #include "pairing.pb-c.h"
@@ -45,9 +45,8 @@ struct worker {
 	enum worker_state	state;
 	struct event_base	*base;
 	int			ipc;
-	int			sock;
-	struct event		*ipc_ev, *read_ev, *write_ev, *timer;
-	struct pairing		*pairing;
+	struct event		*ipc_ev, *timer;
+	struct pair_talk	*talk;		/* NULL: no connection */
 	struct pair_dial	*dial;
 	struct dial_address	peer;		/* host we talk to */
 	struct dial_address	addresses[DIAL_ADDRESSES_MAX];
@@ -57,7 +56,6 @@ struct worker {
 	uint32_t		timeout_ms;
 	uint64_t		deadline_ms;	/* for the peer to be ready */
 	bool			told_compare, told_waiting, told_not_ready;
-	bool			unsendable;	/* the socket takes no more */
 };
 
 static void
@@ -80,28 +78,32 @@ leave(struct worker *w)
 	event_base_loopbreak(w->base);
 }
 
-/*
- * All is said to personad. Bytes of the peer that lie unread when we close would
- * turn our last words into a reset: read on until it closes, for a little while.
- */
+/* All is said to personad; let the peer hear it, for a little while. */
 static void
 linger(struct worker *w)
 {
 	w->state = WORKER_LEAVING;
 	event_del(w->ipc_ev);
-	if (w->sock < 0) {
+	if (w->talk == NULL) {
 		leave(w);
 		return;
 	}
-	(void)shutdown(w->sock, SHUT_WR);
+	pair_talk_linger(w->talk);
 	set_timer(w, clock_now_ms() + LINGER_MS);
+}
+
+/* NULL without a connection. */
+static struct pairing *
+pairing_of(const struct worker *w)
+{
+	return w->talk == NULL ? NULL : pair_talk_pairing(w->talk);
 }
 
 static void
 end_with(struct worker *w, Persona__Pairing__Result__End end,
     const char *message)
 {
-	pair_tell_result(w->ipc, end, message, w->pairing, w->peer.host);
+	pair_tell_result(w->ipc, end, message, pairing_of(w), w->peer.host);
 	log_info("pairing: %s", message);
 	linger(w);
 }
@@ -124,43 +126,30 @@ result_of(enum pairing_state state)
 static void
 end_with_pairing(struct worker *w)
 {
-	enum pairing_state state = pairing_state(w->pairing);
+	const struct pairing *p = pairing_of(w);
+	enum pairing_state state = pairing_state(p);
 	size_t unsent;
 
-	(void)pairing_output(w->pairing, &unsent);
+	(void)pairing_output(p, &unsent);
 	/* Without our last word the other side will not pin us. */
 	if (state == PAIRING_PAIRED && unsent > 0)
 		end_with(w, PERSONA__PAIRING__RESULT__END__FAILED,
 		    "the connection broke at the last step");
 	else
-		end_with(w, result_of(state), pairing_message(w->pairing));
+		end_with(w, result_of(state), pairing_message(p));
 }
 
 /* --- the connection ------------------------------------------------------------- */
-
-static void
-close_connection(struct worker *w)
-{
-	if (w->read_ev != NULL)
-		event_free(w->read_ev);
-	if (w->write_ev != NULL)
-		event_free(w->write_ev);
-	w->read_ev = w->write_ev = NULL;
-	if (w->sock >= 0)
-		close(w->sock);
-	w->sock = -1;
-	pairing_free(w->pairing);
-	w->pairing = NULL;
-}
 
 /* Nobody waits there yet: persons seldom press their buttons at one time. */
 static bool
 pause_for_peer(struct worker *w)
 {
-	if (w->dial == NULL || !pairing_peer_not_ready(w->pairing) ||
+	if (w->dial == NULL || !pairing_peer_not_ready(pairing_of(w)) ||
 	    clock_now_ms() + RETRY_MS >= w->deadline_ms)
 		return false;
-	close_connection(w);
+	pair_talk_free(w->talk);
+	w->talk = NULL;
 	if (!w->told_not_ready)
 		pair_tell_step(w->ipc,
 		    PERSONA__PAIRING__STEP__WHAT__PEER_NOT_READY);
@@ -170,111 +159,70 @@ pause_for_peer(struct worker *w)
 	return true;
 }
 
-/* Write what waits; false while some of it still does. */
-static bool
-flush(struct worker *w)
+/* What the person at personad's end waits for, each once. */
+static void
+tell_steps(struct worker *w, const struct pairing *p)
 {
-	const void *data;
-	size_t len;
-	ssize_t n;
-
-	while (!w->unsendable &&
-	    (data = pairing_output(w->pairing, &len), len > 0)) {
-		n = send(w->sock, data, len, MSG_NOSIGNAL);
-		if (n < 0 && errno == EAGAIN)
-			return false;
-		if (n < 0)
-			w->unsendable = true;
-		else
-			pairing_output_done(w->pairing, (size_t)n);
+	if (pairing_peer(p) != NULL && !w->told_compare) {
+		w->told_compare = true;
+		pair_tell_compare(w->ipc, p);
 	}
-	return true;
+	if (pairing_state(p) == PAIRING_WAIT_PEER && !w->told_waiting) {
+		w->told_waiting = true;
+		pair_tell_step(w->ipc,
+		    PERSONA__PAIRING__STEP__WHAT__WAITING_PEER);
+	}
 }
 
 /* Something changed: say it to whom it concerns. */
 static void
 advance(struct worker *w)
 {
-	enum pairing_state state;
+	const struct pairing *p = pairing_of(w);
+	bool sent;
 
 	if (w->state != WORKER_TALKING)
 		return;
-	if (!flush(w)) {
-		event_add(w->write_ev, NULL);
-		if (!pairing_ended(pairing_state(w->pairing)))
-			set_timer(w, pairing_due_ms(w->pairing));
-		return;
+	sent = pair_talk_flush(w->talk);
+	if (!pairing_ended(pairing_state(p))) {
+		if (sent)
+			tell_steps(w, p);
+		set_timer(w, pairing_due_ms(p));
+	} else if (sent && !pause_for_peer(w)) {
+		end_with_pairing(w);
 	}
-	if (w->unsendable)
-		pairing_input_end(w->pairing);
-	state = pairing_state(w->pairing);
-	if (pairing_ended(state)) {
-		if (!pause_for_peer(w))
-			end_with_pairing(w);
-		return;
-	}
-	if (pairing_peer(w->pairing) != NULL && !w->told_compare) {
-		w->told_compare = true;
-		pair_tell_compare(w->ipc, w->pairing);
-	}
-	if (state == PAIRING_WAIT_PEER && !w->told_waiting) {
-		w->told_waiting = true;
-		pair_tell_step(w->ipc,
-		    PERSONA__PAIRING__STEP__WHAT__WAITING_PEER);
-	}
-	set_timer(w, pairing_due_ms(w->pairing));
 }
 
 static void
-writable_cb(evutil_socket_t fd, short what, void *arg)
+talk_changed(void *arg)
 {
-	(void)fd;
-	(void)what;
 	advance(arg);
 }
 
 static void
-readable_cb(evutil_socket_t fd, short what, void *arg)
+talk_gone(void *arg)
 {
-	struct worker *w = arg;
-	uint8_t buf[PAIRING_MSG_MAX];
-	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-
-	(void)what;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (w->state == WORKER_LEAVING) {
-		if (n <= 0)
-			leave(w);
-		return;
-	}
-	if (n > 0)
-		pairing_input(w->pairing, buf, (size_t)n, clock_now_ms());
-	else
-		pairing_input_end(w->pairing);
-	advance(w);
+	leave(arg);
 }
 
 /* The connection stands: let the pairing begin on it. Takes fd. */
 static int
 talk(struct worker *w, int fd)
 {
-	const int on = 1;
-	int r;
+	static const struct pair_talk_ops ops = {
+		.changed = talk_changed,
+		.gone = talk_gone,
+	};
+	const struct pair_talk_config c = {
+		.role = w->role,
+		.own = &w->own,
+		.timeout_ms = w->timeout_ms,
+	};
+	int r = pair_talk_new(&w->talk, w->base, fd, &c, &ops, w);
 
-	w->sock = fd;
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	w->read_ev = event_new(w->base, fd, EV_READ | EV_PERSIST, readable_cb,
-	    w);
-	w->write_ev = event_new(w->base, fd, EV_WRITE, writable_cb, w);
-	if (w->read_ev == NULL || w->write_ev == NULL ||
-	    event_add(w->read_ev, NULL) < 0)
-		return -ENOMEM;
-	if ((r = pairing_new(&w->pairing, w->role, &w->own, w->timeout_ms,
-	    clock_now_ms())) < 0)
-		return r;
-	w->state = WORKER_TALKING;
-	return 0;
+	if (r == 0)
+		w->state = WORKER_TALKING;
+	return r;
 }
 
 static void
@@ -311,7 +259,7 @@ timer_cb(evutil_socket_t fd, short what, void *arg)
 		pair_dial_start(w->dial);
 		break;
 	case WORKER_TALKING:
-		pairing_tick(w->pairing, clock_now_ms());
+		pairing_tick(pairing_of(w), clock_now_ms());
 		advance(w);
 		break;
 	default:	/* nobody said what to do, or our last words go unread */
@@ -383,7 +331,7 @@ begin_accept(struct worker *w, const Persona__Pairing__PairSetup *s, int fd)
 	if ((r = talk(w, fd)) < 0)
 		return r;
 	if (s->role == PERSONA__PAIRING__PAIR_SETUP__ROLE__TURN_AWAY)
-		pairing_turn_away(w->pairing, s->turn_away);
+		pairing_turn_away(pairing_of(w), s->turn_away);
 	advance(w);
 	return 0;
 }
@@ -414,7 +362,7 @@ static void
 on_cancel(struct worker *w)
 {
 	if (w->state == WORKER_TALKING) {
-		pairing_cancel(w->pairing);
+		pairing_cancel(pairing_of(w));
 		advance(w);
 		return;
 	}
@@ -434,7 +382,7 @@ take_message(struct worker *w, struct ipc_msg *in)
 	else if (m != NULL && m->kind_case ==
 	    PERSONA__PAIRING__PAIR_MESSAGE__KIND_ANSWER) {
 		if (w->state == WORKER_TALKING)
-			pairing_answer(w->pairing, m->answer->same);
+			pairing_answer(pairing_of(w), m->answer->same);
 		advance(w);
 		r = 0;
 	} else if (m != NULL && m->kind_case ==
@@ -469,7 +417,7 @@ ipc_cb(evutil_socket_t fd, short what, void *arg)
 	/* Without personad nobody could pin anything: tell the other side. */
 	event_del(w->ipc_ev);
 	if (w->state == WORKER_TALKING) {
-		pairing_cancel(w->pairing);
+		pairing_cancel(pairing_of(w));
 		advance(w);
 	} else {
 		linger(w);
@@ -516,7 +464,6 @@ parse_ipc_fd(int argc, char **argv)
 static int
 worker_init(struct worker *w, int ipc_fd)
 {
-	w->sock = -1;
 	w->ipc = ipc_fd;
 	if ((w->base = event_base_new()) == NULL)
 		return -ENOMEM;
@@ -532,7 +479,7 @@ worker_init(struct worker *w, int ipc_fd)
 static void
 worker_fini(struct worker *w)
 {
-	close_connection(w);
+	pair_talk_free(w->talk);
 	pair_dial_free(w->dial);
 	event_free(w->ipc_ev);
 	event_free(w->timer);

@@ -7,6 +7,7 @@
 
 #include "arrival.h"
 #include "daemon.h"
+#include "identity.h"
 #include "move.h"
 #include "persona.h"
 #include "policy-check.h"
@@ -21,6 +22,19 @@ control_status(struct daemon *d, struct control_request *req,
     const Persona__Control__Request *what)
 {
 	reports_status(d, req, what->status->name, what->status->follow);
+}
+
+static void
+fail_unpaired(struct daemon *d, struct control_request *req, int r,
+    const char *peer)
+{
+	if (strcmp(peer, d->conf.name) == 0 ||
+	    strcmp(peer, identity_fingerprint(d->identity)) == 0)
+		control_fail(req, -EINVAL, "%.63s is this handset; move wants "
+		    "another one", peer);
+	else
+		control_fail(req, r, "no handset \"%.63s\" is paired; "
+		    "\"personactl pair\" makes it so", peer);
 }
 
 void
@@ -49,8 +63,7 @@ control_move(struct persona *p, struct control_request *req,
 		return;
 	}
 	if ((r = registry_peer_get(d->registry, m->peer, &peer)) < 0) {
-		control_fail(req, r, "no handset \"%.63s\" is paired; "
-		    "\"personactl pair\" makes it so", m->peer);
+		fail_unpaired(d, req, r, m->peer);
 		return;
 	}
 	if (p->paused) {

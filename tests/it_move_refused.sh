@@ -37,6 +37,7 @@ persona_make a work
 
 refused "no such persona" 'no persona.*"?nobody' move nobody phone-b
 refused "no such handset" 'nowhere.* is paired' move work nowhere
+refused "to itself" 'is this handset' move work phone-a
 refused "a name that is none" 'name' move 'Work of mine' phone-b
 
 need "create idle" ctl a create idle --kernel "$guest" --memory 64M > /dev/null

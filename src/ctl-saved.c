@@ -487,8 +487,11 @@ ctl_switch(struct ctl *ctl, int argc, char **argv)
 	    &suspend)) != CTL_OK ||
 	    (status = ctl_arguments(ctl, argc, argv, 2, 2, pos)) != CTL_OK ||
 	    (status = ctl_check_persona(ctl, pos[0])) != CTL_OK ||
-	    (status = ctl_check_persona(ctl, pos[1])) != CTL_OK ||
-	    (status = state_of(ctl, pos[1], &state)) != CTL_OK)
+	    (status = ctl_check_persona(ctl, pos[1])) != CTL_OK)
+		return status;
+	if (strcmp(pos[0], pos[1]) == 0)
+		return ctl_usage(ctl, "switch from %s to which other?", pos[0]);
+	if ((status = state_of(ctl, pos[1], &state)) != CTL_OK)
 		return status;
 	status = simply(ctl, suspend ?
 	    PERSONA__CONTROL__REQUEST__WHAT_SUSPEND :

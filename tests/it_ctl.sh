@@ -146,6 +146,7 @@ for c in start stop kill pause resume; do
 	ctl 1 --json $c other
 	json $c other
 done
+ctl 2 switch work work
 ctl 1 checkpoints other --json
 json checkpoints
 ctl 0 stop -t 3 work

@@ -106,8 +106,8 @@ append_detail(char out[PROGRESS_LINE_MAX], enum detail d,
 		}
 		break;
 	case DETAIL_RATE:
-		if (!t->has_rate)
-			break;
+		if (!t->has_rate || t->rate == 0)
+			break;		/* nothing was measured yet */
 		text_rate(text, sizeof(text), t->rate);
 		append(out, "  %s", text);
 		break;

@@ -57,6 +57,19 @@ a_wide_terminal_sees_everything(void)
 }
 
 static void
+no_rate_is_not_a_rate_of_nothing(void)
+{
+	char out[PROGRESS_LINE_MAX];
+	struct fixture f;
+
+	set_up(&f);
+	f.progress.rate = 0;
+	progress_bar(out, &f.shown, &f.move, 120);
+	CU_ASSERT_PTR_NULL(strstr(out, "bit/s"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "6 s left  round 2"));
+}
+
+static void
 every_width_is_kept(void)
 {
 	char out[PROGRESS_LINE_MAX];
@@ -219,6 +232,8 @@ main(void)
 	static const struct unit_test tests[] = {
 		{ "a wide terminal sees everything",
 		    a_wide_terminal_sees_everything },
+		{ "no rate is not a rate of nothing",
+		    no_rate_is_not_a_rate_of_nothing },
 		{ "every width is kept", every_width_is_kept },
 		{ "a hostile peer name stays a name",
 		    a_hostile_peer_name_stays_a_name },

@@ -26,7 +26,7 @@ struct cpus {
 	struct arch_clock *clock;
 	bool		clock_is_loaded; /* not yet run since a load */
 	uint64_t	parked_at_ns;	/* cpus_parked_at_ns() */
-	uint64_t	moved_on_at_ns;	/* when clocks were set to go on */
+	uint64_t	moved_on_at_ns;	/* in cpus_set_clocks(); 0 once let go */
 	uint64_t	held_ns;	/* cpus_held_ns() */
 };
 
@@ -132,7 +132,9 @@ void
 cpus_unpark(struct cpus *c)
 {
 	/* Before, not after: they may run at once, and we much later. */
-	c->held_ns = clock_now_ns() - c->moved_on_at_ns;
+	if (c->moved_on_at_ns > 0)
+		c->held_ns = clock_now_ns() - c->moved_on_at_ns;
+	c->moved_on_at_ns = 0;
 	crew_release(c->crew, CREW_HOLD_PAUSE);
 }
 

@@ -8,8 +8,9 @@
 
 /*
  * What a core makes of pages, in and out (tests/bench/bench-codec): LZ4 500 MB/s
- * into a third, zstd's levels 250 into a quarter, 100 into a fifth and 50 into a
- * little less. A link that takes more than comes out would wait.
+ * into a third, zstd's levels 250 into a quarter and 100 into a fifth. A link that
+ * takes more than comes out would wait; one that is very slow may be slow because a
+ * processor at its other end is, or because ours is.
  */
 #define FAST_LINK	((uint64_t)80 << 20)	/* bytes a second */
 #define CALM_LINK	((uint64_t)32 << 20)
@@ -41,10 +42,9 @@ effort_choose(struct effort *e, uint64_t rate, size_t queued)
 	e->fill -= e->fill / MEMORY;
 	if (rate >= FAST_LINK || e->fill < DRY)
 		return PAGE_EFFORT_FAST;
-	if (rate > 0 && rate < SLOW_LINK && queued > PLENTY(rate))
+	if (rate > 0 && rate < CALM_LINK &&
+	    queued > (rate < SLOW_LINK ? PLENTY(rate) : SOME(rate)))
 		return PAGE_EFFORT_MOST;
-	if (rate > 0 && rate < CALM_LINK && queued > SOME(rate))
-		return PAGE_EFFORT_MUCH;
 	return PAGE_EFFORT_MORE;
 }
 

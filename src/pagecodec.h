@@ -63,8 +63,7 @@ int	page_delta_apply(uint8_t *page, const uint8_t *body, size_t len);
  */
 #define PAGE_EFFORT_FAST	0
 #define PAGE_EFFORT_MORE	1
-#define PAGE_EFFORT_MUCH	5
-#define PAGE_EFFORT_MOST	7
+#define PAGE_EFFORT_MOST	5
 
 /* Contexts of the codecs, for packing and unpacking alike. */
 struct page_packer;

@@ -232,7 +232,7 @@ effort_follows_the_queue(void)
 	/* Before anything is known: zstd, quickly. */
 	CU_ASSERT_EQUAL(effort_choose(&e, 0, 0), PAGE_EFFORT_MORE);
 	/* There is time to try harder, or none to try at all. */
-	CU_ASSERT_EQUAL(effort_choose(&e, rate, 2 * MB), PAGE_EFFORT_MUCH);
+	CU_ASSERT_EQUAL(effort_choose(&e, rate, 2 * MB), PAGE_EFFORT_MOST);
 	CU_ASSERT_EQUAL(effort_choose(&e, quick, 8 * MB), PAGE_EFFORT_MORE);
 	CU_ASSERT_EQUAL(effort_choose(&e, slow, MB), PAGE_EFFORT_MOST);
 	CU_ASSERT_EQUAL(effort_choose(&e, slow, slow / 50), PAGE_EFFORT_MORE);
@@ -244,7 +244,7 @@ effort_follows_the_queue(void)
 	CU_ASSERT_EQUAL(effort_choose(&e, rate, 0), PAGE_EFFORT_FAST);
 	for (int i = 0; i < 300; i++)
 		(void)effort_choose(&e, rate, MB);
-	CU_ASSERT_EQUAL(effort_choose(&e, rate, 2 * MB), PAGE_EFFORT_MUCH);
+	CU_ASSERT_EQUAL(effort_choose(&e, rate, 2 * MB), PAGE_EFFORT_MOST);
 	/* Short, but the link does not wait: a fiftieth of a second is queued. */
 	for (int i = 0; i < 300; i++)
 		(void)effort_choose(&e, rate, rate / 50);
